@@ -1,0 +1,26 @@
+package cluster
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Config describes this node's place in the cluster.
+type Config struct {
+	Node string // this node's name; unique in the cluster
+	Name string // the cluster's name (memberlist label): two clusters on one segment need two; default "tandem"
+	// Bind is where gossip listens (UDP and TCP); beats (UDP) and the peer stream (TCP) use the next port.
+	Bind  netip.AddrPort
+	Peers []netip.AddrPort // the others' Bind
+	// KeyFile holds one base64 line of 32 bytes, shared by all nodes; exactly one of KeyFile and Insecure is set.
+	KeyFile  string
+	Insecure bool
+	Priority int // 1..254; default 100; larger is preferred
+	// Preempt lets this node take over from a leader of lower priority after PreemptDelay (default 30 s). Off by default: a returning node changes nothing.
+	Preempt      bool
+	PreemptDelay time.Duration
+	// Failover is how long a peer may be silent before it counts as gone: 50 ms..10 s; default 200 ms. Beats go out every Failover/20.
+	Failover time.Duration
+	// Settle is how long a starting node listens before it may claim; default 1 s.
+	Settle time.Duration
+}

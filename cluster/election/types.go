@@ -1,0 +1,107 @@
+package election
+
+import "time"
+
+// Policy is what the operator set. It does not change between two decisions, except by a reload.
+type Policy struct {
+	Name         string // this node
+	Priority     int    // 1..254, larger is preferred
+	Preempt      bool
+	PreemptDelay time.Duration
+	Failover     time.Duration // silence after which a peer counts as gone
+	Settle       time.Duration // listening time after the start
+	Stagger      time.Duration // further wait per better-ranked candidate, when nobody holds
+	Handover     time.Duration // how long an ordered handover may take before it is cancelled (50 ms)
+}
+
+// View is all that a node knows at one moment. Times are of this process's monotonic clock; zero means never.
+type View struct {
+	Self  Self
+	Peers []Peer // in any order; nodes that were never heard of since the start are absent
+	Wire  Wire
+	// Expected is the number of configured peers: with none, nobody needs to be waited for.
+	Expected int
+}
+
+// Self is what a node knows about itself.
+type Self struct {
+	Started time.Time // the election loop's first turn
+	Holds   bool      // fact: the VIP is on the link and the gate is open
+	Wish    bool      // the previous Decision's Hold
+	WishAt  time.Time // when Wish last changed
+	Term    uint64    // the term of the present or last claim of this node; survives restarts
+	Newest  uint64    // the newest term seen anywhere, own included; survives restarts
+	LinkUp  bool      // carrier and administratively up, own address present
+	Fit     bool      // false only for an absolute reason (link down, later: maintenance, lost quorum)
+	Rank    int       // how unfit this node is for relative reasons; 0 is best
+	LateAt  time.Time // when this process last noticed that it, or its gate, had not been served for longer than Failover
+	Served  bool      // client frames for the VIP came in since the silence of the peers began
+	Leaving bool      // the process was asked to stop: hand over or release
+	Take    Take      // an order from the leader to take over
+	Giving  Giving    // an order that this node, as the leader, gave
+}
+
+// Take is an order to take over, received over the peer stream.
+type Take struct {
+	From string
+	Term uint64 // the term to claim with
+	At   time.Time
+}
+
+// Giving is an order to take over that this node sent.
+type Giving struct {
+	To   string
+	Term uint64
+	At   time.Time
+}
+
+// Peer is what is known of another node.
+type Peer struct {
+	Name     string
+	Member   bool      // the gossip's opinion: alive
+	HeardAt  time.Time // when its newest beat arrived, moved forward by this node's own oversleep
+	Crashed  bool      // its stream ended and its VIP listener refused: the process is dead. False again with the next beat.
+	Left     bool      // it said bye and has not been heard since
+	Priority int
+
+	// From its newest beat; stale when HeardAt is.
+	Holds       bool
+	Term        uint64 // of its present or last claim
+	Newest      uint64 // the newest term that it knows
+	Fit         bool
+	Rank        int
+	Wants       bool          // it would take over by preemption (see Decision.Wants)
+	HearsMe     bool          // it has heard this node within its own half budget
+	DeafFor     time.Duration // how long it has not heard this node
+	HearsOthers bool          // it hears third parties on the VIP's link
+	Served      bool
+	Late        bool // it holds, or held, but overslept
+}
+
+// Wire is what the check of the wire (ARP and ND probes for the VIPs) says. It runs while a Decision asks for it.
+type Wire struct {
+	Since      time.Time // when the running check began; zero: not running
+	Probes     int       // probes in a row, up to the newest whose time to answer is over, that nobody answered
+	PeerAt     time.Time // last answer from a MAC that a peer has published
+	PeerName   string
+	ForeignAt  time.Time // last answer from any other MAC
+	ForeignMAC string
+	// Deaf: third parties on the link have answered before, were asked since the check began, and none has been heard since it began.
+	Deaf bool
+}
+
+// Decision is what should be. It is idempotent: the same view at the same time gives the same decision.
+type Decision struct {
+	Hold    bool
+	Term    uint64 // to claim or hold with; 0 when not holding
+	Reason  Reason
+	Peer    string    // the peer that the reason is about, if any
+	Check   bool      // run the wire check
+	HandTo  string    // the peer that should take over now; ask it, and keep holding until it holds
+	Wants   bool      // this node would take over by preemption: told to the leader by beat
+	Settled bool      // false while the node still listens after its start
+	Wake    time.Time // ask again at this moment at the latest; zero: only when something changes
+}
+
+// Reason says why, in a word that logs, status and explain use.
+type Reason string

@@ -1,0 +1,2 @@
+// Package gossip keeps the membership: who is in the cluster, by hashicorp/memberlist behind a snapshot.
+package gossip

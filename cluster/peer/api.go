@@ -1,0 +1,47 @@
+package peer
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Config describes the streams.
+type Config struct {
+	Node      string
+	Boot      uint64
+	Bind      netip.AddrPort   // TCP
+	Peers     []netip.AddrPort // the others' Bind
+	Key       []byte           // 32 bytes; nil: unauthenticated
+	Keepalive time.Duration    // zero: 10 s
+}
+
+// Kind names a message.
+type Kind uint8
+
+const (
+	Bye    Kind = iota + 1 // this process is about to stop; silence after it is not a crash
+	Take                   // take the VIP over, with Term
+	Ready                  // answer to Take: the VIP is up here with Term, and silent on ARP and ND until Go
+	Go                     // answer to Ready: the sender has stopped answering ARP and ND
+	Cancel                 // the order is void; Term is the new one of the sender
+	Ping
+)
+
+// Message is one message. From is filled in by the receiver's side, from the authenticated handshake.
+type Message struct {
+	Kind Kind
+	From string
+	Term uint64
+}
+
+// State is what is known of the stream to one peer. Times are zero if it never happened.
+type State struct {
+	Node  string
+	Boot  uint64
+	Up    bool
+	Since time.Time
+	// BrokeAt is when the stream ended by EOF or RST from the other side without a Bye and without a newer stream: a hint that the process died.
+	// It is not set by time-outs, local errors, or a duplicate stream that was closed.
+	BrokeAt time.Time
+	ByeAt   time.Time
+}

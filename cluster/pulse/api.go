@@ -1,0 +1,51 @@
+package pulse
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Config describes the beats.
+type Config struct {
+	Node  string
+	Boot  uint64           // random, new at every start
+	Bind  netip.AddrPort   // UDP
+	Peers []netip.AddrPort // where the others' beats are received
+	Key   []byte           // 32 bytes; nil: unauthenticated (insecure)
+	Every time.Duration    // between beats; Failover/20
+	// Failover is the silence budget: HearsMe is false after half of it; an oversleep of this thread is added to it.
+	Failover time.Duration
+	// Tick runs on the beat thread just before each beat is sent, and must not block: it renews the gate. When it returns false no beat is sent
+	// (the election loop is stuck, or the gate is lost): who cannot be trusted must not sound alive.
+	Tick func(now time.Time) bool
+}
+
+// Beat is what one node tells the others every few milliseconds. All of it is a fact, none of it a wish (Wants aside).
+type Beat struct {
+	Node        string
+	Boot        uint64
+	Seq         uint64
+	Term        uint64
+	Newest      uint64
+	Priority    uint8
+	Rank        uint16
+	Holds       bool
+	Fit         bool
+	Wants       bool
+	HearsOthers bool
+	Served      bool
+	Late        bool
+	Leaving     bool
+}
+
+// Peer is what is known of one peer from its beats.
+type Peer struct {
+	Beat    Beat
+	Addr    netip.AddrPort
+	HeardAt time.Time // arrival of the newest valid beat by the kernel's receive time, moved forward by own oversleep
+	HearsMe bool
+	DeafFor time.Duration // how long the peer has not heard this node, as it says itself
+}
+
+// Snapshot is the state of all peers ever heard since the start, by name. It is a copy.
+type Snapshot map[string]Peer

@@ -1,0 +1,2 @@
+// Package configs reads the configuration file and tells everything that is wrong with it at once.
+package configs

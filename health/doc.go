@@ -1,0 +1,2 @@
+// Package health probes backends and tells, with rise and fall, which of them are up.
+package health

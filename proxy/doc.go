@@ -1,0 +1,2 @@
+// Package proxy listens for clients and forwards their connections to the backends of a pool.
+package proxy
