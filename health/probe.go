@@ -1,0 +1,84 @@
+package health
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/netip"
+	"time"
+)
+
+const (
+	// late is how far beyond its timeout a failed probe may end before the blame is this host's (paused, starved).
+	late = 250 * time.Millisecond
+	// drainTime is how long the rest of an answer is read after the verdict, so that a decent backend sees an
+	// orderly end instead of a reset.
+	drainTime = 50 * time.Millisecond
+)
+
+// dialFunc connects to a backend; it must heed ctx.
+type dialFunc func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
+
+// dialTCP is the dialFunc of the real world.
+func dialTCP(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
+	d := net.Dialer{KeepAlive: -1} // a probe does not live long enough to need it
+	return d.DialContext(ctx, "tcp", addr.String())
+}
+
+// prober makes probes of one target. It is used by one goroutine.
+type prober struct {
+	dial dialFunc
+	addr netip.AddrPort // with the port to probe
+	cfg  Config         // with defaults
+	http *httpProbe     // nil for tcp
+}
+
+func newProber(t Target, dial dialFunc) *prober {
+	p := &prober{dial: dial, addr: t.Address, cfg: t.Config.WithDefaults()}
+	if p.cfg.Port != 0 {
+		p.addr = netip.AddrPortFrom(p.addr.Addr(), p.cfg.Port)
+	}
+	if p.cfg.Type == HTTP {
+		p.http = &httpProbe{addr: p.addr, cfg: p.cfg}
+	}
+	return p
+}
+
+// probe makes one probe. It returns within the configured timeout and drainTime, earlier when ctx ends, and leaves
+// no connection and no goroutine behind.
+func (p *prober) probe(ctx context.Context) result {
+	start := time.Now()
+	deadline := start.Add(p.cfg.Timeout)
+	ctx, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+
+	conn, err := p.dial(ctx, p.addr)
+	if err != nil {
+		return p.timed(start, failure("connect", p.cfg.Timeout, err))
+	}
+	defer conn.Close()
+	if p.http == nil {
+		return p.timed(start, passed("connected"))
+	}
+	if err := conn.SetDeadline(deadline); err != nil {
+		return p.timed(start, failure("connect", p.cfg.Timeout, err))
+	}
+	// A cancelled probe ends at once: no read or write outlives the checker.
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	r, rest := p.http.exchange(conn)
+	r = p.timed(start, r)
+	if rest != nil && stop() && conn.SetDeadline(time.Now().Add(drainTime)) == nil {
+		_, _ = io.CopyN(io.Discard, rest, maxBody)
+	}
+	return r
+}
+
+// timed completes a result. A failure that came long after its timeout tells more of this host than of the backend.
+func (p *prober) timed(start time.Time, r result) result {
+	r.took = time.Since(start)
+	if !r.ok && r.took > p.cfg.Timeout+late {
+		r.late = true
+	}
+	return r
+}

@@ -1,0 +1,84 @@
+package health
+
+import (
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+// watch is one target under observation. It is used by one goroutine.
+type watch struct {
+	*prober
+	track track
+	log   hclog.Logger
+
+	spared bool // the last result was forgiven as late: the next one counts
+	stuck  bool // probes cannot be made: told once
+	retry  bool // the last result did not count: ask again soon
+}
+
+func newWatch(t Target, dial dialFunc, log hclog.Logger) *watch {
+	p := newProber(t, dial)
+	return &watch{
+		prober: p,
+		track:  track{rise: p.cfg.Rise, fall: p.cfg.Fall, state: Unchecked},
+		log:    log.With("pool", t.Pool, "backend", t.Backend, "addr", p.addr),
+	}
+}
+
+// take counts a result and reports whether the state has changed. A probe that this host could not make counts
+// neither way; a failure that came late because this host slept is forgiven, but never two in a row.
+func (w *watch) take(r result) (changed bool) {
+	w.log.Debug("probed", "ok", r.ok, "reason", r.reason, "took", r.took, "late", r.late)
+	if r.local != w.stuck {
+		w.stuck = r.local
+		if r.local {
+			w.log.Warn("probe could not be made", "reason", r.reason)
+		} else {
+			w.log.Info("probes can be made again")
+		}
+	}
+	w.retry = r.local || r.late && !w.spared
+	w.spared = r.late && !w.spared
+	if w.retry {
+		return false
+	}
+	return w.track.add(r.ok)
+}
+
+// pause is the time from the start of one probe to the start of the next, before jitter.
+func (w *watch) pause() time.Duration {
+	if w.retry || w.track.changing() {
+		return w.cfg.FastInterval
+	}
+	return w.cfg.Interval
+}
+
+// members counts which backends of one pool are down.
+type members struct {
+	size int
+	down map[int]bool
+}
+
+// pools returns an entry for every pool.
+func (c *Checker) pools() map[string]*members {
+	pools := map[string]*members{}
+	for _, t := range c.targets {
+		if pools[t.Pool] == nil {
+			pools[t.Pool] = &members{down: map[int]bool{}}
+		}
+		pools[t.Pool].size++
+	}
+	return pools
+}
+
+// set notes whether a target is down; it returns whether the whole pool was down, and is now.
+func (m *members) set(target int, down bool) (was, is bool) {
+	was = len(m.down) == m.size
+	if down {
+		m.down[target] = true
+	} else {
+		delete(m.down, target)
+	}
+	return was, len(m.down) == m.size
+}
