@@ -4,6 +4,8 @@ import (
 	"net"
 	"net/netip"
 	"time"
+
+	"github.com/hashicorp/memberlist"
 )
 
 // Config describes the membership.
@@ -15,6 +17,8 @@ type Config struct {
 	Key   []byte // 32 bytes; nil: not encrypted
 	// Rejoin is the time between attempts to join while a configured peer is missing; zero: 400 ms.
 	Rejoin time.Duration
+	// Transport carries packets and streams; nil: UDP and TCP sockets on Bind. Run shuts it down. For tests and simulations, see gossiptest.
+	Transport memberlist.NodeAwareTransport
 }
 
 // Meta is what a node tells the others about itself; it changes seldom. Encoded it is at most 512 bytes.

@@ -1,0 +1,185 @@
+// Package gossiptest connects gossiping nodes in memory, so that tests and simulations run under fake time.
+package gossiptest
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+)
+
+// Network carries packets and streams between its transports. All methods may be called at any time by any goroutine. Its
+// zero value is ready. It works within a synctest bubble; nothing in it takes time but a dial that nobody answers.
+type Network struct {
+	mu    sync.Mutex // guards hosts and cuts
+	hosts map[netip.AddrPort]*Transport
+	cuts  map[[2]netip.AddrPort]bool
+}
+
+// Transport returns a new transport at addr; one that was there before hears nothing more.
+func (n *Network) Transport(addr netip.AddrPort) *Transport {
+	t := &Transport{
+		net:     n,
+		addr:    addr,
+		packets: make(chan *memberlist.Packet, 256), // a socket's queue: what does not fit is lost
+		streams: make(chan net.Conn),
+		done:    make(chan struct{}),
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.hosts == nil {
+		n.hosts = map[netip.AddrPort]*Transport{}
+		n.cuts = map[[2]netip.AddrPort]bool{}
+	}
+	n.hosts[addr] = t
+	return t
+}
+
+// Cut loses what from sends to to, silently, or lets it pass again. A stream needs both directions to open; open ones live on.
+func (n *Network) Cut(from, to netip.AddrPort, cut bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.cuts == nil {
+		n.hosts = map[netip.AddrPort]*Transport{}
+		n.cuts = map[[2]netip.AddrPort]bool{}
+	}
+	n.cuts[[2]netip.AddrPort{from, to}] = cut
+}
+
+// Kill takes the host at addr off the network, as when its process dies: dials to it are refused.
+func (n *Network) Kill(addr netip.AddrPort) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.hosts, addr)
+}
+
+// route finds who is at to. cut reports a silent loss in the direction asked, back one in the other.
+func (n *Network) route(from *Transport, to string) (dest *Transport, cut, back bool) {
+	ap, err := netip.ParseAddrPort(to)
+	if err != nil {
+		return nil, false, false
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.hosts[from.addr] != from { // killed, or another process has taken its place
+		return nil, true, true
+	}
+	return n.hosts[ap], n.cuts[[2]netip.AddrPort{from.addr, ap}], n.cuts[[2]netip.AddrPort{ap, from.addr}]
+}
+
+// Transport is one node's access to the network.
+type Transport struct {
+	net     *Network
+	addr    netip.AddrPort
+	packets chan *memberlist.Packet
+	streams chan net.Conn
+	once    sync.Once
+	done    chan struct{} // closed by Shutdown
+}
+
+var _ memberlist.NodeAwareTransport = (*Transport)(nil)
+
+// FinalAdvertiseAddr returns the transport's address, whatever was configured.
+func (t *Transport) FinalAdvertiseAddr(string, int) (net.IP, int, error) {
+	return net.IP(t.addr.Addr().AsSlice()), int(t.addr.Port()), nil
+}
+
+// WriteTo sends a packet.
+func (t *Transport) WriteTo(b []byte, addr string) (time.Time, error) {
+	dest, cut, _ := t.net.route(t, addr)
+	now := time.Now()
+	if dest == nil || cut {
+		return now, nil
+	}
+	p := &memberlist.Packet{Buf: append([]byte(nil), b...), From: net.UDPAddrFromAddrPort(t.addr), Timestamp: now}
+	select {
+	case dest.packets <- p:
+	default:
+	}
+	return now, nil
+}
+
+// WriteToAddress sends a packet.
+func (t *Transport) WriteToAddress(b []byte, a memberlist.Address) (time.Time, error) {
+	return t.WriteTo(b, a.Addr)
+}
+
+// PacketCh returns what came in.
+func (t *Transport) PacketCh() <-chan *memberlist.Packet { return t.packets }
+
+// StreamCh returns who called.
+func (t *Transport) StreamCh() <-chan net.Conn { return t.streams }
+
+// DialTimeout opens a stream.
+func (t *Transport) DialTimeout(addr string, timeout time.Duration) (net.Conn, error) {
+	dest, cut, back := t.net.route(t, addr)
+	fail := func(err error) error { return &net.OpError{Op: "dial", Net: "tcp", Err: err} }
+	if cut || back {
+		select {
+		case <-time.After(timeout):
+		case <-t.done:
+		}
+		return nil, fail(os.ErrDeadlineExceeded)
+	}
+	if dest == nil {
+		return nil, fail(os.NewSyscallError("connect", syscall.ECONNREFUSED))
+	}
+	here, there := net.Pipe()
+	local := &net.TCPAddr{IP: t.addr.Addr().AsSlice(), Port: 49152}
+	remote := net.TCPAddrFromAddrPort(dest.addr)
+	select {
+	case dest.streams <- &conn{there, remote, local}:
+		return &conn{here, local, remote}, nil
+	case <-dest.done:
+	case <-time.After(timeout):
+	}
+	return nil, fail(os.NewSyscallError("connect", syscall.ECONNREFUSED))
+}
+
+// DialAddressTimeout opens a stream.
+func (t *Transport) DialAddressTimeout(a memberlist.Address, timeout time.Duration) (net.Conn, error) {
+	return t.DialTimeout(a.Addr, timeout)
+}
+
+// IngestPacket is not supported.
+func (t *Transport) IngestPacket(net.Conn, net.Addr, time.Time, bool) error {
+	return errors.ErrUnsupported
+}
+
+// IngestStream is not supported.
+func (t *Transport) IngestStream(net.Conn) error { return errors.ErrUnsupported }
+
+// Shutdown takes the transport off the network.
+func (t *Transport) Shutdown() error {
+	t.once.Do(func() { close(t.done) })
+	t.net.mu.Lock()
+	defer t.net.mu.Unlock()
+	if t.net.hosts[t.addr] == t {
+		delete(t.net.hosts, t.addr)
+	}
+	return nil
+}
+
+// conn is one end of a pipe that looks like TCP.
+type conn struct {
+	net.Conn
+	local, remote net.Addr
+}
+
+func (c *conn) LocalAddr() net.Addr  { return c.local }
+func (c *conn) RemoteAddr() net.Addr { return c.remote }
+
+// Write writes b; a pipe that the other side has closed resets, as TCP does.
+func (c *conn) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	if errors.Is(err, io.ErrClosedPipe) {
+		err = &net.OpError{Op: "write", Net: "tcp", Err: os.NewSyscallError("write", syscall.ECONNRESET)}
+	}
+	return n, err
+}
