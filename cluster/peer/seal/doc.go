@@ -1,0 +1,2 @@
+// Package seal proves that a message between two nodes comes from somebody who has the cluster's key.
+package seal
