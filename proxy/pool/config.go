@@ -15,6 +15,16 @@ const (
 	LeastConn Balance = "least-conn"
 )
 
+// OnDown names what happens to the sessions of a backend that goes down.
+type OnDown string
+
+const (
+	// Reset ends them at once, so that clients come back and reach a living backend: the default.
+	Reset OnDown = "reset"
+	// Keep leaves them alone, for backends whose probe may fail while their old sessions still work.
+	Keep OnDown = "keep"
+)
+
 // Config describes one pool.
 type Config struct {
 	Name     string
@@ -23,6 +33,7 @@ type Config struct {
 	// ConnectTimeout bounds one attempt to connect to a backend; zero: 1 s. Longer waits for slow
 	// networks, shorter moves on to another backend sooner.
 	ConnectTimeout time.Duration
+	OnDown         OnDown // zero: Reset
 }
 
 // BackendConfig describes one backend.
