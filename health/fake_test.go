@@ -126,7 +126,7 @@ func (l *logBuffer) Write(p []byte) (int, error) {
 func (l *logBuffer) count(message string) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(regexp.MustCompile(`\]\s+` + regexp.QuoteMeta(message) + `:`).FindAll(l.buf.Bytes(), -1))
+	return len(regexp.MustCompile(`\]\s+`+regexp.QuoteMeta(message)+`:`).FindAll(l.buf.Bytes(), -1))
 }
 
 func (l *logBuffer) String() string {

@@ -1,0 +1,2 @@
+// Package systemd tells the service manager how the daemon fares, and keeps the unit files.
+package systemd
