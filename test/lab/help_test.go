@@ -1,0 +1,62 @@
+package lab
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strconv"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// link says whether a host's link is up, and whether it has a carrier.
+func link(t *testing.T, h *Host) (up, carrier bool) {
+	t.Helper()
+	err := h.withLink(func(link netlink.Link) error {
+		flags := link.Attrs().RawFlags
+		up, carrier = flags&unix.IFF_UP != 0, flags&unix.IFF_LOWER_UP != 0
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return up, carrier
+}
+
+// state is the letter that /proc gives for a process.
+func state(t *testing.T, pid int) string {
+	t.Helper()
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(stat[bytes.LastIndexByte(stat, ')')+2])
+}
+
+// namespaces are the network namespaces that this process keeps alive, by threads or descriptors.
+func namespaces(t *testing.T) map[string]bool {
+	t.Helper()
+	found := map[string]bool{}
+	for _, dir := range []string{"/proc/self/task", "/proc/self/fd"} {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			path := dir + "/" + e.Name()
+			if dir == "/proc/self/task" {
+				path += "/ns/net"
+			}
+			if to, err := os.Readlink(path); err == nil && len(to) > 4 && to[:4] == "net:" {
+				found[to] = true
+			}
+		}
+	}
+	return found
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+func sscan(s string, pid *int) (int, error) { return fmt.Sscanf(s, "pid %d", pid) }

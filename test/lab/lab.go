@@ -1,0 +1,189 @@
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// files is how many descriptors a lab asks for: thousands of client connections end in this process.
+const files = 65536
+
+// The segment: every host is x in 10.77.0.x/24 and fd77::x/64.
+var (
+	prefix4 = netip.MustParsePrefix("10.77.0.0/24")
+	prefix6 = netip.MustParsePrefix("fd77::/64")
+)
+
+// Lab is one Ethernet segment: a switch with hosts plugged into it. It lives in network namespaces without names, which the kernel frees
+// with the process, so that nothing can be left behind. All methods may be called concurrently.
+type Lab struct {
+	dir string
+	sw  *Host // the namespace that holds the bridge
+
+	mu     sync.Mutex // guards what follows
+	hosts  []*Host
+	faults int // number of faults made so far; names them
+	ends   []func()
+	closed bool
+}
+
+// New builds a switch without hosts. Logs of the processes started in the lab go to dir, which is made if needed.
+func New(dir string) (*Lab, error) {
+	if err := Supported(); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("make the lab's directory: %w", err)
+	}
+	raiseFiles()
+	l := &Lab{dir: dir}
+	sw, err := newHost(l, "switch", 0)
+	if err != nil {
+		return nil, err
+	}
+	l.sw = sw
+	if err := sw.Do(makeBridge); err != nil {
+		sw.end()
+		return nil, fmt.Errorf("make the switch: %w", err)
+	}
+	return l, nil
+}
+
+// Supported says whether this process may build labs, and if not, what is missing.
+func Supported() error {
+	err := onThread(func() error { return unix.Unshare(unix.CLONE_NEWNET) })
+	if errors.Is(err, unix.EPERM) {
+		return fmt.Errorf("a lab needs network namespaces: run as root, or as root of a user namespace (unshare -Urn): %w", err)
+	}
+	if err != nil {
+		return fmt.Errorf("a lab needs network namespaces, which this kernel refuses: %w", err)
+	}
+	return nil
+}
+
+// raiseFiles asks for more descriptors and takes what it gets; processes started in the lab inherit them.
+func raiseFiles() {
+	var lim syscall.Rlimit
+	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &lim) != nil || lim.Cur >= files {
+		return
+	}
+	if syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: files, Max: max(files, lim.Max)}) != nil {
+		_ = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: lim.Max, Max: lim.Max})
+	}
+}
+
+// Dir is where the logs are.
+func (l *Lab) Dir() string { return l.dir }
+
+// Path joins elem to the lab's directory.
+func (l *Lab) Path(elem ...string) string { return filepath.Join(append([]string{l.dir}, elem...)...) }
+
+// Host plugs a new host into the switch. Its addresses are 10.77.0.id/24 and fd77::id/64 on eth0, its MAC is 02:54:4c:00:00:id.
+// The name is at most 15 letters; name and id are unique in the lab.
+func (l *Lab) Host(name string, id uint8) (*Host, error) {
+	h, err := newHost(l, name, id)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.plug(h); err != nil {
+		h.end()
+		return nil, fmt.Errorf("plug %s into the switch: %w", name, err)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.hosts = append(l.hosts, h)
+	return h, nil
+}
+
+// Hosts lists the hosts in the order in which they were made.
+func (l *Lab) Hosts() []*Host {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return append([]*Host(nil), l.hosts...)
+}
+
+// NameOf names the owner of a MAC: a host's name, or the MAC itself when nobody's.
+func (l *Lab) NameOf(mac net.HardwareAddr) string {
+	for _, h := range l.Hosts() {
+		if h.mac.String() == mac.String() {
+			return h.name
+		}
+	}
+	return mac.String()
+}
+
+// atEnd registers f to run when the lab closes, before the hosts end; last registered runs first.
+func (l *Lab) atEnd(f func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ends = append(l.ends, f)
+}
+
+// Close stops observers and clients, kills every process in the lab and lets go of the namespaces. It returns when the processes are
+// gone. A second call does nothing.
+func (l *Lab) Close() {
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return
+	}
+	l.closed = true
+	ends, hosts := l.ends, l.hosts
+	l.mu.Unlock()
+	for i := len(ends) - 1; i >= 0; i-- {
+		ends[i]()
+	}
+	for _, h := range hosts {
+		h.Kill()
+		h.end()
+	}
+	l.sw.end()
+}
+
+const bridge = "br0"
+
+// makeBridge makes the bridge in the namespace of the calling thread. Without multicast snooping: a switch that forgets a group would be
+// a fault that nobody asked for.
+func makeBridge() error {
+	off := false
+	br := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: bridge}, MulticastSnooping: &off}
+	if err := netlink.LinkAdd(br); err != nil {
+		return err
+	}
+	// The bridge must not push frames through IP hooks, nor speak itself.
+	for _, path := range []string{"bridge/bridge-nf-call-iptables", "bridge/bridge-nf-call-ip6tables", "bridge/bridge-nf-call-arptables"} {
+		_ = writeSysctl(path, "0")
+	}
+	_ = writeSysctl("ipv6/conf/"+bridge+"/disable_ipv6", "1")
+	return netlink.LinkSetUp(br)
+}
+
+// plug lays a cable: a veth pair with one end, named as the host, in the switch and the other, eth0, in the host.
+func (l *Lab) plug(h *Host) error {
+	err := l.sw.Do(func() error {
+		br, err := netlink.LinkByName(bridge)
+		if err != nil {
+			return err
+		}
+		veth := netlink.NewVeth(netlink.LinkAttrs{Name: h.name, MasterIndex: br.Attrs().Index})
+		veth.PeerName, veth.PeerNamespace, veth.PeerHardwareAddr = eth, netlink.NsFd(h.ns), h.mac
+		if err := netlink.LinkAdd(veth); err != nil {
+			return err
+		}
+		_ = writeSysctl("ipv6/conf/"+h.name+"/disable_ipv6", "1")
+		return netlink.LinkSetUp(veth)
+	})
+	if err != nil {
+		return err
+	}
+	return h.Do(h.configure)
+}

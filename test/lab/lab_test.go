@@ -1,0 +1,317 @@
+package lab
+
+import (
+	"context"
+	"net/netip"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// segment is a lab with two hosts that talk, a third that both know, and a client on the first asking a backend on the second.
+type segment struct {
+	*Lab
+	a, b, c *Host
+	backend *Backend
+	client  *Client
+}
+
+func newSegment(t *testing.T) *segment {
+	t.Helper()
+	s := &segment{Lab: ForTest(t)}
+	s.a, s.b, s.c = mustHost(t, s.Lab, "a", 11), mustHost(t, s.Lab, "b", 12), mustHost(t, s.Lab, "c", 13)
+	var err error
+	if s.backend, err = s.b.Backend(); err != nil {
+		t.Fatal(err)
+	}
+	if s.client, err = s.a.Client(s.backend.Addr(), 5*time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func mustHost(t *testing.T, l *Lab, name string, id uint8) *Host {
+	t.Helper()
+	h, err := l.Host(name, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// during runs the fault for a while and returns what the client saw of the attempts that began in it.
+func (s *segment) during(t *testing.T, d time.Duration, fault func() (*Fault, error)) Report {
+	t.Helper()
+	f, err := fault()
+	if err != nil {
+		t.Fatal(err)
+	}
+	from := time.Now()
+	time.Sleep(d)
+	to := time.Now()
+	time.Sleep(Patience + 50*time.Millisecond)
+	if err := f.Heal(); err != nil {
+		t.Fatal(err)
+	}
+	return s.client.Report(from, to)
+}
+
+// asks lists who answers when a host asks for an address.
+func (s *segment) asks(t *testing.T, from *Host, target netip.Addr) []string {
+	t.Helper()
+	o, err := from.Observe(target, 5*time.Millisecond)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.Stop()
+	begin := time.Now()
+	time.Sleep(60 * time.Millisecond)
+	return o.View(begin, time.Now()).Holders()
+}
+
+func TestClientGetsAnswersThroughTheSwitch(t *testing.T) {
+	s := newSegment(t)
+	from := time.Now()
+	time.Sleep(500 * time.Millisecond)
+	r := s.client.Report(from, time.Now())
+	if r.Attempts < 90 || r.Failed > 0 {
+		t.Fatalf("client saw %s, want about 100 answers", r)
+	}
+	if by := s.client.Attempts(from, time.Now())[0].By; by != "b" {
+		t.Errorf("answered by %q, want b", by)
+	}
+}
+
+func TestFaultsThatCutBothWaysStopTheClientAndHeal(t *testing.T) {
+	s := newSegment(t)
+	for _, c := range []struct {
+		name  string
+		fault func() (*Fault, error)
+	}{
+		{"plug pulled at the switch", func() (*Fault, error) { return s.PullAtSwitch(s.b) }},
+		{"plug pulled at the host", func() (*Fault, error) { return s.PullAtHost(s.b) }},
+		{"silent cut", func() (*Fault, error) { return s.SilentCut(s.b) }},
+		{"deaf", func() (*Fault, error) { return s.Deafen(s.b) }},
+		{"mute", func() (*Fault, error) { return s.Mute(s.b) }},
+		{"cut between", func() (*Fault, error) { return s.CutBetween(s.a, s.b) }},
+		{"one way there", func() (*Fault, error) { return s.CutOneWay(s.a, s.b) }},
+		{"one way back", func() (*Fault, error) { return s.CutOneWay(s.b, s.a) }},
+		{"IP filtered", func() (*Fault, error) { return s.FilterIP(s.a, s.b) }},
+		{"partition", func() (*Fault, error) { return s.Partition([]*Host{s.a, s.c}, []*Host{s.b}) }},
+	} {
+		r := s.during(t, 150*time.Millisecond, c.fault)
+		if r.Attempts < 20 || r.Failed != r.Attempts {
+			t.Errorf("%s: %s, want none to succeed", c.name, r)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		p := &Pair{}
+		if err := p.WaitServed(ctx, s.client, 100*time.Millisecond); err != nil {
+			t.Errorf("%s: not healed: %v", c.name, err)
+		}
+		cancel()
+	}
+}
+
+func TestFaultBetweenTwoLeavesTheThirdAlone(t *testing.T) {
+	s := newSegment(t)
+	f, err := s.CutBetween(s.a, s.b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		from *Host
+		to   *Host
+		want []string
+	}{
+		{s.a, s.b, nil}, {s.b, s.a, nil}, {s.a, s.c, []string{"c"}}, {s.b, s.c, []string{"c"}}, {s.c, s.b, []string{"b"}},
+	} {
+		if got := s.asks(t, c.from, c.to.Addr()); !slices.Equal(got, c.want) {
+			t.Errorf("%s asks for %s: %v, want %v", c.from.Name(), c.to.Name(), got, c.want)
+		}
+	}
+	if err := f.Heal(); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.asks(t, s.a, s.b.Addr()); !slices.Equal(got, []string{"b"}) {
+		t.Errorf("after the heal a asks for b: %v", got)
+	}
+}
+
+func TestOneWayCutDropsOneDirectionOnly(t *testing.T) {
+	s := newSegment(t)
+	if _, err := s.CutOneWay(s.a, s.c); err != nil {
+		t.Fatal(err)
+	}
+	heard := func(from, at *Host) bool {
+		o, err := at.Observe(Addr4(99), 5*time.Millisecond)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer o.Stop()
+		begin := time.Now()
+		time.Sleep(20 * time.Millisecond)
+		if err := from.Announce(Addr4(99)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(20 * time.Millisecond)
+		return len(o.Announcements(begin, time.Now())) > 0
+	}
+	if heard(s.a, s.c) {
+		t.Error("c heard a, which was cut")
+	}
+	if !heard(s.c, s.a) {
+		t.Error("a did not hear c, which was not cut")
+	}
+}
+
+func TestFilteredIPLetsARPAndNeighbourDiscoveryPass(t *testing.T) {
+	s := newSegment(t)
+	if _, err := s.FilterIP(s.a, s.b); err != nil {
+		t.Fatal(err)
+	}
+	for _, target := range []netip.Addr{s.b.Addr(), s.b.Addr6()} {
+		if got := s.asks(t, s.a, target); !slices.Equal(got, []string{"b"}) {
+			t.Errorf("who has %s: %v, want b", target, got)
+		}
+	}
+}
+
+func TestLossDropsAboutThatShare(t *testing.T) {
+	s := newSegment(t)
+	f, err := s.Lose(s.a, s.b, 0.5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := s.a.Observe(s.b.Addr(), time.Millisecond)
+	if err != nil {
+		t.Fatal(err)
+	}
+	from := time.Now()
+	time.Sleep(1500 * time.Millisecond)
+	v := o.View(from, time.Now())
+	if err := f.Heal(); err != nil {
+		t.Fatal(err)
+	}
+	// A question and its answer both have to arrive: a quarter does.
+	lost := v.None.Total.Seconds() / 1.5
+	if lost < 0.6 || lost > 0.9 {
+		t.Errorf("nobody answered for %.0f %% of the time, want about 75 %%", 100*lost)
+	}
+	if _, err := s.Lose(s.a, s.b, 1.5); err == nil {
+		t.Error("a loss of 150 % was accepted")
+	}
+}
+
+func TestPulledPlugTakesTheCarrierAndASilentCutDoesNot(t *testing.T) {
+	s := newSegment(t)
+	for _, c := range []struct {
+		name            string
+		fault           func(*Host) (*Fault, error)
+		wantUp, carrier bool
+	}{
+		{"plug pulled at the switch", s.PullAtSwitch, true, false},
+		{"plug pulled at the host", s.PullAtHost, false, false},
+		{"silent cut", s.SilentCut, true, true},
+	} {
+		f, err := c.fault(s.b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if up, carrier := link(t, s.b); up != c.wantUp || carrier != c.carrier {
+			t.Errorf("%s: up %v, carrier %v, want %v, %v", c.name, up, carrier, c.wantUp, c.carrier)
+		}
+		if err := f.Heal(); err != nil {
+			t.Fatal(err)
+		}
+		if up, carrier := link(t, s.b); !up || !carrier {
+			t.Errorf("%s: after the heal up %v, carrier %v", c.name, up, carrier)
+		}
+		if addrs, err := s.b.Addrs(); err != nil || !slices.Contains(addrs, netip.PrefixFrom(s.b.Addr6(), 64)) {
+			t.Errorf("%s: after the heal the host has %v (%v), want its IPv6 address back", c.name, addrs, err)
+		}
+	}
+}
+
+func TestFrozenProcessesStandStillAndKilledOnesAreGone(t *testing.T) {
+	s := newSegment(t)
+	// The shell has a child, which nobody told the lab about.
+	p, err := s.c.Start("sh", exec.Command("/bin/sh", "-c", "sleep 1000 & wait"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for len(s.c.Pids()) < 2 {
+		time.Sleep(time.Millisecond)
+	}
+	s.c.Freeze()
+	pids := s.c.Pids()
+	for _, pid := range pids {
+		if got := state(t, pid); got != "T" {
+			t.Errorf("frozen process %d is in state %s, want T", pid, got)
+		}
+	}
+	s.c.Thaw()
+	for _, pid := range pids {
+		if got := state(t, pid); got == "T" {
+			t.Errorf("thawed process %d is still stopped", pid)
+		}
+	}
+	s.c.Kill()
+	if left := s.c.Pids(); len(left) > 0 {
+		t.Errorf("killed processes are left: %v", left)
+	}
+	if err := p.Wait(t.Context()); err == nil || !strings.Contains(err.Error(), "killed") {
+		t.Errorf("the killed shell ended with %v", err)
+	}
+}
+
+func TestClosedLabLeavesNothingBehind(t *testing.T) {
+	before := namespaces(t)
+	var pid int
+	t.Run("lab", func(t *testing.T) {
+		s := newSegment(t)
+		p, err := s.c.Start("sleep", exec.Command("/bin/sleep", "1000"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pid = p.Pid()
+	})
+	if err := unix.Kill(pid, 0); err == nil {
+		t.Errorf("process %d outlived the lab", pid)
+	}
+	for ns := range namespaces(t) {
+		if !before[ns] {
+			t.Errorf("namespace %s outlived the lab", ns)
+		}
+	}
+}
+
+func TestProcessesDieWithTheLabsProcess(t *testing.T) {
+	if os.Getenv("LAB_ORPHAN") != "" { // the child: build a lab, start something, tell, and die without cleaning up
+		s := newSegment(t)
+		p, err := s.c.Start("sleep", exec.Command("/bin/sleep", "1000"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = os.Stdout.WriteString("pid " + itoa(p.Pid()) + "\n")
+		_ = unix.Kill(os.Getpid(), unix.SIGKILL)
+		select {}
+	}
+	ForTest(t)
+	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^"+t.Name()+"$")
+	cmd.Env = append(os.Environ(), "LAB_ORPHAN=1")
+	out, _ := cmd.Output() // it is killed
+	var pid int
+	if _, err := sscan(string(out), &pid); err != nil {
+		t.Fatalf("the child said %q: %v", out, err)
+	}
+	for deadline := time.Now().Add(2 * time.Second); unix.Kill(pid, 0) == nil && !zombie(pid); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("process %d outlived its lab, which was killed", pid)
+		}
+	}
+}

@@ -1,0 +1,141 @@
+package lab
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Proc is a process started by Host.Start.
+type Proc struct {
+	Name string
+	Log  string // path of its output
+	cmd  *exec.Cmd
+	done chan struct{}
+	err  error // what Wait said; readable when done is closed
+}
+
+func (p *Proc) reap() {
+	p.err = p.cmd.Wait()
+	close(p.done)
+}
+
+// Pid is the process's id.
+func (p *Proc) Pid() int { return p.cmd.Process.Pid }
+
+// Signal sends a signal to this process only; a process that has ended is no error.
+func (p *Proc) Signal(s unix.Signal) error {
+	select {
+	case <-p.done:
+		return nil
+	default:
+		return p.cmd.Process.Signal(s)
+	}
+}
+
+// Done is closed when the process has ended.
+func (p *Proc) Done() <-chan struct{} { return p.done }
+
+// Wait waits for the process to end and returns its exit status: nil for 0, else an *exec.ExitError, or the context's error.
+func (p *Proc) Wait(ctx context.Context) error {
+	select {
+	case <-p.done:
+		return p.err
+	case <-ctx.Done():
+		return fmt.Errorf("wait for %s: %w", p.Name, ctx.Err())
+	}
+}
+
+// Pids lists every process in the host, started by us or by another process there; not the ones that have ended.
+func (h *Host) Pids() []int {
+	var want unix.Stat_t
+	if unix.Fstat(h.ns, &want) != nil {
+		return nil
+	}
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil
+	}
+	self := os.Getpid()
+	var pids []int
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil || pid == self {
+			continue
+		}
+		var got unix.Stat_t
+		if unix.Stat("/proc/"+e.Name()+"/ns/net", &got) == nil && got.Ino == want.Ino && got.Dev == want.Dev {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// Freeze stops every process in the host, as SIGSTOP does: nothing of it runs until Thaw.
+func (h *Host) Freeze() { h.freeze() }
+
+// freeze stops all and returns whom it stopped: it looks again until nobody new has appeared, because a process may fork while we look.
+func (h *Host) freeze() []int {
+	stopped := map[int]bool{}
+	for {
+		fresh := false
+		for _, pid := range h.Pids() {
+			if !stopped[pid] {
+				fresh, stopped[pid] = true, true
+				_ = unix.Kill(pid, unix.SIGSTOP)
+			}
+		}
+		if !fresh {
+			break
+		}
+	}
+	pids := make([]int, 0, len(stopped))
+	for pid := range stopped {
+		pids = append(pids, pid)
+	}
+	return pids
+}
+
+// Thaw lets every process in the host run again.
+func (h *Host) Thaw() {
+	for _, pid := range h.Pids() {
+		_ = unix.Kill(pid, unix.SIGCONT)
+	}
+}
+
+// Kill is "kill -9 of everything": every process in the host is frozen first, so that none sees another die, and then killed. It returns
+// when all of them are gone.
+func (h *Host) Kill() {
+	for _, pid := range h.freeze() {
+		_ = unix.Kill(pid, unix.SIGKILL)
+	}
+	for !h.gone() {
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// gone says whether no process is left; a killed one whose parent has not waited for it counts as gone.
+func (h *Host) gone() bool {
+	for _, pid := range h.Pids() {
+		if !zombie(pid) {
+			return false
+		}
+	}
+	return true
+}
+
+// zombie reads the state from /proc: the letter after the name in parentheses.
+func zombie(pid int) bool {
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return true
+	}
+	i := bytes.LastIndexByte(stat, ')')
+	return i < 0 || i+2 >= len(stat) || stat[i+2] == 'Z' || stat[i+2] == 'X'
+}
