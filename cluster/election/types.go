@@ -2,16 +2,18 @@ package election
 
 import "time"
 
-// Policy is what the operator set. It does not change between two decisions, except by a reload.
+// Policy is what the operator set. It does not change between two decisions, except by a reload. A duration that is
+// zero or negative means its default, except Settle and PreemptDelay, where zero means zero.
 type Policy struct {
 	Name         string // this node
 	Priority     int    // 1..254, larger is preferred
 	Preempt      bool
 	PreemptDelay time.Duration
-	Failover     time.Duration // silence after which a peer counts as gone
+	Failover     time.Duration // silence after which a peer counts as gone; default 200 ms
 	Settle       time.Duration // listening time after the start
-	Stagger      time.Duration // further wait per better-ranked candidate, when nobody holds
-	Handover     time.Duration // how long an ordered handover may take before it is cancelled (50 ms)
+	Stagger      time.Duration // further wait per better-ranked candidate, when nobody holds; default Failover/4
+	Handover     time.Duration // how long an ordered handover may take before it is cancelled; default 50 ms
+	ForeignWait  time.Duration // how long a strange answer on the wire delays a claim: the address lease and a margin; default 2.5 s
 }
 
 // View is all that a node knows at one moment. Times are of this process's monotonic clock; zero means never.
@@ -21,6 +23,8 @@ type View struct {
 	Wire  Wire
 	// Expected is the number of configured peers: with none, nobody needs to be waited for.
 	Expected int
+	// Memo is the Memo of the previous Decision, handed back unchanged; the zero Memo at the start.
+	Memo Memo
 }
 
 // Self is what a node knows about itself.
@@ -35,10 +39,12 @@ type Self struct {
 	Fit     bool      // false only for an absolute reason (link down, later: maintenance, lost quorum)
 	Rank    int       // how unfit this node is for relative reasons; 0 is best
 	LateAt  time.Time // when this process last noticed that it, or its gate, had not been served for longer than Failover
-	Served  bool      // client frames for the VIP came in since the silence of the peers began
-	Leaving bool      // the process was asked to stop: hand over or release
-	Take    Take      // an order from the leader to take over
-	Giving  Giving    // an order that this node, as the leader, gave
+	// Served: client frames for the VIP came in while a peer was silent. It stays true until this node lets go, or hears every peer and none
+	// of them holds: both sides of a meeting compare it, so it must not fall while they meet.
+	Served  bool
+	Leaving bool   // the process was asked to stop: hand over or release
+	Take    Take   // the newest order from a leader to take over; may stay here for ever, Decide knows when it is void
+	Giving  Giving // the newest order that this node, as the leader, gave; may stay here for ever too
 }
 
 // Take is an order to take over, received over the peer stream.
@@ -73,9 +79,12 @@ type Peer struct {
 	Wants       bool          // it would take over by preemption (see Decision.Wants)
 	HearsMe     bool          // it has heard this node within its own half budget
 	DeafFor     time.Duration // how long it has not heard this node
-	HearsOthers bool          // it hears third parties on the VIP's link
+	HearsOthers bool          // it hears third parties on the VIP's link, or there never were any: not Wire.Deaf
 	Served      bool
-	Late        bool // it holds, or held, but overslept
+	Late        bool // its Decision.Late
+	Answered    bool // its Decision.Answered
+	Settling    bool // not its Decision.Settled
+	Leaving     bool // it was asked to stop
 }
 
 // Wire is what the check of the wire (ARP and ND probes for the VIPs) says. It runs while a Decision asks for it.
@@ -92,16 +101,19 @@ type Wire struct {
 
 // Decision is what should be. It is idempotent: the same view at the same time gives the same decision.
 type Decision struct {
-	Hold    bool
-	Term    uint64 // to claim or hold with; 0 when not holding
-	Reason  Reason
-	Peer    string    // the peer that the reason is about, if any
-	Check   bool      // run the wire check
-	HandTo  string    // the peer that should take over now; ask it, and keep holding until it holds
-	Wants   bool      // this node would take over by preemption: told to the leader by beat
-	Settled bool      // false while the node still listens after its start
-	Wake    time.Time // ask again at this moment at the latest; zero: only when something changes
+	Hold   bool
+	Term   uint64 // to claim or hold with; 0 when not holding
+	Reason Reason
+	Peer   string // the peer that the reason is about, if any
+	Check  bool   // run the wire check
+	HandTo string // the peer that should take over now; ask it, and keep holding until it holds
+	// HandTerm is the term to put into that order, and into Self.Giving and Self.Newest.
+	HandTerm uint64
+	Wants    bool      // this node would take over by preemption: told to the leader by beat
+	Settled  bool      // false while the node still listens after its start: told by beat
+	Late     bool      // this node let go because it was late and has not claimed since: told by beat
+	Answered bool      // a peer that may be silent answers on the wire, so this node will not claim: told by beat
+	Wake     time.Time // ask again at this moment at the latest; zero: only when something changes
+	// Memo goes into the next View, unchanged.
+	Memo Memo
 }
-
-// Reason says why, in a word that logs, status and explain use.
-type Reason string

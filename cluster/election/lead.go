@@ -1,0 +1,106 @@
+package election
+
+import "time"
+
+// lead decides for a node that holds, or tries to.
+func (s *scene) lead() Decision {
+	self := s.v.Self
+	if self.LateAt.After(self.WishAt) {
+		s.memo.late = true
+		return s.stay(ReasonLate, "")
+	}
+	ordered := self.Giving.To != "" && self.Giving.Term > self.Term // not yet done, not yet cancelled
+	if ordered {
+		if q, ok := s.peer(self.Giving.To); ok && s.fresh(q) && q.Holds && q.Term >= self.Giving.Term {
+			return s.stay(ReasonHandedOver, q.Name)
+		}
+	}
+	rival, why, lost := s.meet()
+	if lost {
+		return s.stay(why, rival)
+	}
+	q, unheard := s.unhearing(s.p.Failover / 4)
+	switch {
+	case !unheard:
+		s.memo.despite = false
+	case !s.memo.despite && !ordered:
+		return s.stay(ReasonUnheard, q.Name)
+	}
+	switch {
+	case ordered:
+		return s.hand()
+	case self.Leaving:
+		return s.leave()
+	}
+	s.memo.askedAt = time.Time{}
+	d := s.hold(max(self.Term, 1), s.memo.why, s.memo.whyPeer)
+	if rival != "" {
+		d.Reason, d.Peer = ReasonMeeting, rival
+		return d
+	}
+	return s.move(d)
+}
+
+// meet looks at every other holder that is heard: lost if this node has to let go, else rival is one that has to.
+func (s *scene) meet() (rival string, why Reason, lost bool) {
+	self := s.v.Self
+	for _, q := range s.peers {
+		if !s.fresh(q) || !q.Holds {
+			continue
+		}
+		if self.Take.From == q.Name && self.Take.Term == self.Term && q.Term < self.Term {
+			continue // it ordered this claim, and lets go as soon as it hears of it
+		}
+		if !self.Holds {
+			return q.Name, ReasonPeerHolds, true // nothing is lost yet by giving way
+		}
+		if why, lost := s.loses(q); lost {
+			return q.Name, why, true
+		}
+		rival = q.Name
+	}
+	return rival, "", false
+}
+
+// hand goes on with the handover that was ordered.
+func (s *scene) hand() Decision {
+	g := s.v.Self.Giving
+	q, ok := s.peer(g.To)
+	if ok && !q.Crashed && !q.Left && !s.passed(g.At.Add(s.p.Handover)) {
+		return s.hold(max(s.v.Self.Term, 1), ReasonHanding, g.To)
+	}
+	if s.v.Self.Leaving {
+		return s.stay(ReasonLeaving, g.To)
+	}
+	return s.hold(s.next(), ReasonCancelled, g.To)
+}
+
+// leave asks for a handover to the best peer, or lets go.
+func (s *scene) leave() Decision {
+	to := s.heir(func(Peer) bool { return true })
+	s.since(&s.memo.askedAt, true)
+	if to == "" || s.passed(s.memo.askedAt.Add(s.p.Handover)) {
+		return s.stay(ReasonLeaving, "")
+	}
+	d := s.hold(max(s.v.Self.Term, 1), ReasonHanding, to)
+	d.HandTo, d.HandTerm = to, s.next()
+	return d
+}
+
+// move asks for a handover to a peer that is fitter, or that preempts.
+func (s *scene) move(d Decision) Decision {
+	self := s.v.Self
+	fitter := s.heir(func(q Peer) bool { return q.Rank < self.Rank && !q.Settling })
+	preferred := s.heir(func(q Peer) bool { return q.Wants && q.Priority > s.p.Priority && q.Rank <= self.Rank && !q.Settling })
+	never := s.memo.movedAt.IsZero()
+	switch {
+	case fitter != "" && (never || s.passed(s.memo.movedAt.Add(moveEvery))):
+		d.HandTo = fitter
+	case preferred != "" && (never || s.passed(s.memo.movedAt.Add(retryEvery))):
+		d.HandTo = preferred
+	default:
+		return d
+	}
+	d.HandTerm = s.next()
+	return d
+}

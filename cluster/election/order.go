@@ -1,0 +1,89 @@
+package election
+
+import "cmp"
+
+// standing is what candidates are compared by when nobody holds.
+type standing struct {
+	late     bool // let go because it was late
+	rank     int
+	last     bool // the last claim was its own: among equals nothing moves
+	priority int
+	name     string
+}
+
+// compare is negative if a should rather claim than b.
+func compare(a, b standing) int {
+	return cmp.Or(
+		cmp.Compare(yes(a.late), yes(b.late)),
+		cmp.Compare(a.rank, b.rank),
+		cmp.Compare(yes(b.last), yes(a.last)),
+		cmp.Compare(b.priority, a.priority),
+		cmp.Compare(a.name, b.name),
+	)
+}
+
+func (s *scene) standing(q Peer) standing {
+	return standing{q.Late, q.Rank, s.newest > 0 && q.Term == s.newest, q.Priority, q.Name}
+}
+
+func (s *scene) own() standing {
+	self := s.v.Self
+	return standing{s.memo.late, self.Rank, s.newest > 0 && self.Term == s.newest, s.p.Priority, s.p.Name}
+}
+
+// betterPeers counts the fresh peers that should rather claim than this node, and names the best of them.
+func (s *scene) betterPeers() (n int, name string) {
+	best := s.own()
+	for _, q := range s.peers {
+		if !s.fresh(q) || !q.Fit || q.Leaving || s.deaf(q) || compare(s.standing(q), s.own()) >= 0 {
+			continue
+		}
+		n++
+		if c := s.standing(q); compare(c, best) < 0 {
+			best, name = c, q.Name
+		}
+	}
+	return n, name
+}
+
+// deaf peers hear nobody: they will not claim on silence, and cannot be told anything.
+func (s *scene) deaf(q Peer) bool {
+	return !q.HearsMe && !q.HearsOthers && q.DeafFor >= s.p.Failover*3/4
+}
+
+// heir is the peer to hand over to: the best of those that are fit, hear this node, and satisfy ok.
+func (s *scene) heir(ok func(Peer) bool) string {
+	var best standing
+	for _, q := range s.peers {
+		if !s.fresh(q) || !q.Fit || q.Leaving || !q.HearsMe || q.Holds || !ok(q) {
+			continue
+		}
+		if c := s.standing(q); best.name == "" || compare(c, best) < 0 {
+			best = c
+		}
+	}
+	return best.name
+}
+
+// loses decides a meeting: this node holds, and so does q, which is heard. Both sides must come to the same verdict from
+// what the beats say, or two would let go, or none. What is compared therefore only rises while they meet.
+func (s *scene) loses(q Peer) (Reason, bool) {
+	self := s.v.Self
+	switch {
+	case q.Late:
+		return "", false // it is about to let go
+	case !q.HearsMe && !q.HearsOthers:
+		return "", false // it answers nobody, since it hears nobody
+	case !q.HearsMe:
+		// It cannot know of this meeting. If they have only just met, it has not had the time to hear us.
+		return ReasonLostUnheard, s.passed(s.contact(q).since.Add(s.p.Failover / 4))
+	case self.Served != q.Served:
+		return ReasonLostServed, q.Served
+	case self.Term != q.Term:
+		return ReasonLostTerm, q.Term > self.Term
+	case s.p.Priority != q.Priority:
+		return ReasonLostPriority, q.Priority > s.p.Priority
+	default:
+		return ReasonLostName, q.Name < s.p.Name
+	}
+}
