@@ -1,0 +1,180 @@
+package api
+
+import (
+	"time"
+)
+
+// Schema is the version of the JSON below. Fields may be added under the same number; a field that is renamed,
+// removed or changes its meaning raises it.
+const Schema = 1
+
+// Status is all that a node tells about itself: the answer to GET /v1/status and the output of `tandem status --json`.
+//
+// Lists are never null. Times are RFC 3339; one that never was is left out. Names that end in _ms are milliseconds.
+type Status struct {
+	Schema  int       `json:"schema"`  // Schema
+	At      time.Time `json:"at"`      // when this was put together
+	Node    string    `json:"node"`    // the name of the node that answers
+	Version string    `json:"version"` // of its software
+	Boot    string    `json:"boot"`    // 16 hexadecimal digits, new at every start of the daemon
+	PID     int       `json:"pid"`
+	Started time.Time `json:"started"` // when the daemon started
+
+	State      State     `json:"state"`       // what this node is
+	Since      time.Time `json:"since"`       // since when
+	Reason     string    `json:"reason"`      // why, in a sentence
+	ReasonCode string    `json:"reason_code"` // why, in one word that stays the same: for scripts
+	Term       uint64    `json:"term"`        // of this node's present or last claim
+	Rank       int       `json:"rank"`        // how unfit this node is for relative reasons; 0 is best
+	Priority   int       `json:"priority"`
+
+	Leader      string    `json:"leader"`                // who holds, as far as this node knows; empty: nobody
+	LeaderSince time.Time `json:"leader_since,omitzero"` // since when, as far as this node knows
+
+	Gate      string     `json:"gate"` // "nftables", or why a hung daemon is not silenced at once
+	VIPs      []VIP      `json:"vips"`
+	Peers     []Peer     `json:"peers"`
+	Listeners []Listener `json:"listeners"`
+	Pools     []Pool     `json:"pools"`
+	Failovers []Failover `json:"failovers"` // the last ones, at most MaxFailovers, newest first
+	Warnings  []string   `json:"warnings"`  // what is not as it should be, each a sentence
+}
+
+// MaxFailovers bounds Status.Failovers.
+const MaxFailovers = 10
+
+// State says what a node is.
+type State string
+
+const (
+	Leader   State = "leader"   // it holds the VIP
+	Standby  State = "standby"  // fit, and it waits
+	Claiming State = "claiming" // it was decided that it holds, and the VIP is not up yet
+	Handing  State = "handing"  // it holds, and is giving the VIP to a peer
+	Settling State = "settling" // it listens after its start
+	Unfit    State = "unfit"    // it may not lead; Reason says why
+	Leaving  State = "leaving"  // it was asked to stop
+)
+
+// VIP is one virtual address.
+type VIP struct {
+	Address   string    `json:"address"`   // with its prefix length
+	Interface string    `json:"interface"` // the link it is held on
+	Held      bool      `json:"held"`      // the fact: it is on the link of this node, and others can reach it
+	Since     time.Time `json:"since,omitzero"`
+	Problem   string    `json:"problem,omitzero"` // why it is not as it was decided
+}
+
+// Peer is one other node, as this node sees it.
+type Peer struct {
+	Name        string    `json:"name"` // empty: configured, and never heard of
+	Address     string    `json:"address"`
+	State       PeerState `json:"state"`
+	LastHeardMS float64   `json:"last_heard_ms"` // how long ago its newest beat came; -1: never
+	Holds       bool      `json:"holds"`         // from its newest beat, as are the next ones
+	Fit         bool      `json:"fit"`
+	Rank        int       `json:"rank"`
+	Term        uint64    `json:"term"`
+	HearsUs     bool      `json:"hears_us"`
+	Priority    int       `json:"priority"`
+	Version     string    `json:"version"` // empty: not known
+	// ConfigDiffers: what must be equal on all nodes is not equal here and there.
+	ConfigDiffers bool `json:"config_differs"`
+}
+
+// PeerState says what a node makes of a peer.
+type PeerState string
+
+const (
+	PeerUnknown PeerState = "unknown" // configured, and never heard since this node's start
+	PeerAlive   PeerState = "alive"
+	PeerSilent  PeerState = "silent"  // no beats; why, nobody told
+	PeerCrashed PeerState = "crashed" // its process died, its host lives
+	PeerLeft    PeerState = "left"    // it said goodbye
+)
+
+// Listener is one place where clients connect.
+type Listener struct {
+	Name     string `json:"name"`
+	Bind     string `json:"bind"`
+	Protocol string `json:"protocol"` // tcp or http
+	Pool     string `json:"pool"`
+	Open     bool   `json:"open"`
+	Error    string `json:"error,omitzero"` // why it is not open
+	Active   int64  `json:"active"`         // sessions or connections now
+	Accepted uint64 `json:"accepted"`       // since the start
+}
+
+// Pool is a set of backends.
+type Pool struct {
+	Name     string    `json:"name"`
+	Backends []Backend `json:"backends"`
+}
+
+// Backend is one server, as this node's probes see it.
+type Backend struct {
+	Name    string       `json:"name"`
+	Address string       `json:"address"`
+	State   BackendState `json:"state"`
+	Since   time.Time    `json:"since,omitzero"`
+	Reason  string       `json:"reason"` // what the newest probe found
+	ProbeMS float64      `json:"probe_ms"`
+	Active  int64        `json:"active"` // sessions now
+}
+
+// BackendState says what is known of a backend.
+type BackendState string
+
+const (
+	Unchecked BackendState = "unchecked" // not probed, or no verdict yet: gets traffic
+	Up        BackendState = "up"
+	Down      BackendState = "down"
+)
+
+// Failover is one move of the VIP that this node saw or made.
+type Failover struct {
+	At   time.Time `json:"at"`   // when the new holder had announced the VIP
+	Kind MoveKind  `json:"kind"` // planned or not
+	From string    `json:"from"` // empty: nobody held before
+	To   string    `json:"to"`
+	Why  string    `json:"why"` // in a sentence
+	Term uint64    `json:"term"`
+	// TookMS is the time from the last sign of life of the old holder (for a handover: from the order) to the
+	// announcement by the new one.
+	TookMS float64 `json:"took_ms"`
+}
+
+// MoveKind tells planned moves of the VIP from unplanned ones.
+type MoveKind string
+
+const (
+	First    MoveKind = "first"    // nobody had held before
+	Takeover MoveKind = "failover" // the old holder failed
+	Handover MoveKind = "handover" // planned: the old holder lived and gave
+)
+
+// Complete fills in what every answer has: the schema, and empty lists instead of null ones. It bounds Failovers.
+func (s *Status) Complete() {
+	s.Schema = Schema
+	s.VIPs = orEmpty(s.VIPs)
+	s.Peers = orEmpty(s.Peers)
+	s.Listeners = orEmpty(s.Listeners)
+	s.Pools = orEmpty(s.Pools)
+	for i := range s.Pools {
+		s.Pools[i].Backends = orEmpty(s.Pools[i].Backends)
+	}
+	s.Failovers = orEmpty(s.Failovers[:min(len(s.Failovers), MaxFailovers)])
+	s.Warnings = orEmpty(s.Warnings)
+}
+
+func orEmpty[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}
+
+// Problem is the body of every answer that is not 200.
+type Problem struct {
+	Error string `json:"error"`
+}

@@ -1,0 +1,2 @@
+// Package admin answers questions about the daemon over a Unix socket.
+package admin
