@@ -39,7 +39,7 @@ func (c callbacks) NotifyAlive(n *memberlist.Node) error {
 	}
 	addr, err := c.admit(n)
 	if err != nil {
-		c.g.tell(event{kind: refused, name: printable(n.Name), addr: addr, reason: err.Error()})
+		c.g.tell(event{kind: refused, name: printable(n.Name[:min(len(n.Name), maxName)]), addr: addr, reason: err.Error()})
 	}
 	return err
 }

@@ -152,7 +152,11 @@ func (g *Gossip) change(f func(t *table, now time.Time) []event) {
 		return
 	}
 	evs := f(&g.table, time.Now())
-	g.events = append(g.events, evs...)
+	if len(g.events) < 4*maxEvents {
+		g.events = append(g.events, evs...)
+	} else {
+		g.dropped += len(evs) // the log is stuck; the table is not
+	}
 	g.mu.Unlock()
 	if len(evs) > 0 {
 		poke(g.wake)

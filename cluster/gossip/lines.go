@@ -72,32 +72,36 @@ func readError(text string) finding {
 		return finding{cause: wrongKey, reason: "it has a key, this node has none"}
 	}
 	if i := strings.Index(text, "protocol version ("); i >= 0 && strings.Contains(text[i:], "is incompatible") {
-		f := finding{cause: otherVersion, reason: "gossip " + text[i:]}
-		f.reason, _, _ = strings.Cut(f.reason, " from=")
-		f.node, _ = between(text, "Node '", "'")
-		return f
+		text, _, _ = strings.Cut(text, " from=")
+		// The node named there may be either of the two.
+		return finding{cause: otherVersion, reason: "gossip: " + text[max(0, strings.Index(text, "Node '")):]}
 	}
 	return finding{}
 }
 
-// joinReason says in few, stable words why a join failed, so that only a change of the reason is logged again.
-func joinReason(text string) string {
-	for _, r := range []struct{ part, say string }{
-		{"connection refused", "connection refused: tandem does not run there, or listens on another address"},
-		{"i/o timeout", "no answer: the host is off, cut off, or a firewall drops TCP"},
-		{"deadline exceeded", "no answer: the host is off, cut off, or a firewall drops TCP"},
-		{"no route to host", "no route to host: the host is off, or a firewall rejects"},
-		{"network is unreachable", "network is unreachable: this host has no route to it"},
-		{"connection reset", "the peer closed the connection: see its log; the cluster names may differ"},
-		{"broken pipe", "the peer closed the connection: see its log; the cluster names may differ"},
-		{"closed pipe", "the peer closed the connection: see its log; the cluster names may differ"},
-		{"EOF", "the peer closed the connection: see its log; the cluster names may differ"},
+const closedByPeer = "the peer closed the connection: see its log; the cluster names may differ"
+
+// joinReason says in few, stable words why a join failed, so that only a change of the reason is logged again. silent
+// means that nobody is there, or nothing comes back from there.
+func joinReason(text string) (reason string, silent bool) {
+	for _, r := range []struct {
+		part, say string
+		silent    bool
+	}{
+		{"connection refused", "connection refused: tandem does not run there, or listens on another address", true},
+		{"timeout", "no answer: the host is off, cut off, or a firewall drops TCP", true},
+		{"deadline exceeded", "no answer: the host is off, cut off, or a firewall drops TCP", true},
+		{"no route to host", "no route to host: the host is off, or a firewall rejects", true},
+		{"network is unreachable", "network is unreachable: this host has no route to it", true},
+		{"connection reset", closedByPeer, false},
+		{"broken pipe", closedByPeer, false},
+		{"EOF", closedByPeer, false},
 	} {
 		if strings.Contains(text, r.part) {
-			return r.say
+			return r.say, r.silent
 		}
 	}
-	return "unexpected error"
+	return "unexpected error", false
 }
 
 // between returns what stands between prefix, where s must begin or contain it, and the last suffix after it.

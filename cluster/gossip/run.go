@@ -40,15 +40,15 @@ func (g *Gossip) Run(ctx context.Context) error {
 	g.log.Info("gossiping", "addr", g.cfg.Bind, "encrypted", g.key != nil)
 
 	var wg sync.WaitGroup
-	if h, ok := tr.(interface{ HangUp() }); ok {
-		defer context.AfterFunc(ctx, h.HangUp)()
-	}
 	for _, p := range g.cfg.Peers {
 		wg.Go(func() { g.keepJoined(ctx, list, p) })
 	}
 	wg.Go(func() { g.publishMeta(ctx, list) })
 	w := newWatcher(g)
 	w.run(ctx)
+	if h, ok := tr.(interface{ HangUp() }); ok {
+		h.HangUp() // a join may be waiting for a mute peer
+	}
 	wg.Wait()
 
 	err = g.leave(list)
@@ -70,6 +70,9 @@ func (g *Gossip) transport(ctx context.Context) (memberlist.NodeAwareTransport, 
 		s, err := openSockets(ctx, g.cfg.Bind, g.memberlistLog())
 		if err == nil {
 			return s, nil
+		}
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return nil, fmt.Errorf("gossip: %w: another process has it (a second tandem?); stop that or change cluster.bind", err)
 		}
 		if !errors.Is(err, syscall.EADDRNOTAVAIL) {
 			return nil, fmt.Errorf("gossip: %w", err)

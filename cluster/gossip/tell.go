@@ -2,6 +2,7 @@ package gossip
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -55,6 +56,9 @@ func (w *watcher) compare(m Member, now time.Time) {
 // forget drops, without a word, what only a living member can have.
 func (w *watcher) forget(m Member, now time.Time) {
 	w.problems.clear(m.Addr.String(), now, otherVersion, otherConfig, udpLost)
+	if slices.Contains(w.g.cfg.Peers, m.Addr) {
+		w.absent[m.Addr] = true
+	}
 }
 
 func (w *watcher) problem(peer string, c cause, node, reason string, now time.Time) {

@@ -9,7 +9,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// maxEvents bounds the events that may wait for the watcher, membership's own aside, which are bounded by maxMembers.
+// maxEvents bounds the events that may wait for the watcher; there may be four times as many of membership itself.
 const maxEvents = 256
 
 type kind int
@@ -64,7 +64,9 @@ func (w lineWriter) Write(b []byte) (int, error) {
 	case f.udpLost:
 		w.g.change(func(t *table, now time.Time) []event { return t.heard(f.node, now) })
 	}
-	w.g.tell(event{kind: line, reason: printable(text), find: f})
+	if f.cause != none || f.udpLost || w.g.log.IsDebug() {
+		w.g.tell(event{kind: line, reason: printable(text), find: f})
+	}
 	return len(b), nil
 }
 
@@ -74,12 +76,13 @@ type watcher struct {
 	log, ml  hclog.Logger
 	problems problems
 	failing  map[netip.AddrPort]string // why a configured peer cannot be joined, as last told
+	absent   map[netip.AddrPort]bool   // lost or left, and told so: that a join fails now is no news
 	doubted  map[string]time.Time      // when a suspicion was last told: lossy networks make many
 }
 
 func newWatcher(g *Gossip) *watcher {
 	return &watcher{g: g, log: g.log, ml: g.log.Named("memberlist"), problems: problems{},
-		failing: map[netip.AddrPort]string{}, doubted: map[string]time.Time{}}
+		failing: map[netip.AddrPort]string{}, absent: map[netip.AddrPort]bool{}, doubted: map[string]time.Time{}}
 }
 
 func (w *watcher) run(ctx context.Context) {
@@ -117,6 +120,7 @@ func (w *watcher) tell(ev event, now time.Time) {
 	switch ev.kind {
 	case joined:
 		delete(w.failing, m.Addr)
+		delete(w.absent, m.Addr)
 		w.log.Info("node joined", "peer", m.Name, "addr", m.Addr, "version", m.Meta.Version,
 			"priority", m.Meta.Priority, "boot", m.Meta.Boot)
 		w.over(w.problems.clear(m.Addr.String(), now, wrongKey, wrongName, otherVersion))
@@ -139,7 +143,9 @@ func (w *watcher) tell(ev event, now time.Time) {
 		w.log.Info("node left", "peer", m.Name, "addr", m.Addr, "reason", "gossip: it said goodbye")
 		w.forget(m, now)
 	case joining:
-		w.log.Info("joining", "addr", ev.addr)
+		if !w.absent[ev.addr] {
+			w.log.Info("joining", "addr", ev.addr)
+		}
 	case joinFailed:
 		w.joinFailed(ev, now)
 	case refused:
@@ -176,11 +182,14 @@ func (w *watcher) joinFailed(ev event, now time.Time) {
 		w.problem(ev.addr.String(), f.cause, f.node, f.reason, now)
 		return
 	}
-	reason := joinReason(ev.reason)
+	reason, silent := joinReason(ev.reason)
 	if w.failing[ev.addr] == reason {
 		return
 	}
 	w.failing[ev.addr] = reason
+	if w.absent[ev.addr] && silent {
+		return
+	}
 	w.log.Warn("could not join", "addr", ev.addr, "reason", reason, "err", printable(ev.reason))
 }
 

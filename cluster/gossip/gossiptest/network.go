@@ -17,9 +17,10 @@ import (
 // Network carries packets and streams between its transports. All methods may be called at any time by any goroutine. Its
 // zero value is ready. It works within a synctest bubble; nothing in it takes time but a dial that nobody answers.
 type Network struct {
-	mu    sync.Mutex // guards hosts and cuts
-	hosts map[netip.AddrPort]*Transport
-	cuts  map[[2]netip.AddrPort]bool
+	mu      sync.Mutex // guards what follows
+	hosts   map[netip.AddrPort]*Transport
+	cuts    map[[2]netip.AddrPort]bool
+	cutsUDP map[[2]netip.AddrPort]bool
 }
 
 // Transport returns a new transport at addr; one that was there before hears nothing more.
@@ -33,10 +34,7 @@ func (n *Network) Transport(addr netip.AddrPort) *Transport {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.hosts == nil {
-		n.hosts = map[netip.AddrPort]*Transport{}
-		n.cuts = map[[2]netip.AddrPort]bool{}
-	}
+	n.init()
 	n.hosts[addr] = t
 	return t
 }
@@ -45,11 +43,25 @@ func (n *Network) Transport(addr netip.AddrPort) *Transport {
 func (n *Network) Cut(from, to netip.AddrPort, cut bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.cuts == nil {
+	n.init()
+	n.cuts[[2]netip.AddrPort{from, to}] = cut
+}
+
+// CutPackets loses packets only; streams pass.
+func (n *Network) CutPackets(from, to netip.AddrPort, cut bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.init()
+	n.cutsUDP[[2]netip.AddrPort{from, to}] = cut
+}
+
+// init makes the maps. The caller holds mu.
+func (n *Network) init() {
+	if n.hosts == nil {
 		n.hosts = map[netip.AddrPort]*Transport{}
 		n.cuts = map[[2]netip.AddrPort]bool{}
+		n.cutsUDP = map[[2]netip.AddrPort]bool{}
 	}
-	n.cuts[[2]netip.AddrPort{from, to}] = cut
 }
 
 // Kill takes the host at addr off the network, as when its process dies: dials to it are refused.
@@ -59,18 +71,24 @@ func (n *Network) Kill(addr netip.AddrPort) {
 	delete(n.hosts, addr)
 }
 
-// route finds who is at to. cut reports a silent loss in the direction asked, back one in the other.
-func (n *Network) route(from *Transport, to string) (dest *Transport, cut, back bool) {
+// lane is what lies between two hosts: who is there, and what is lost on the way there and back.
+type lane struct {
+	dest            *Transport
+	cut, back, mute bool
+}
+
+func (n *Network) route(from *Transport, to string) lane {
 	ap, err := netip.ParseAddrPort(to)
 	if err != nil {
-		return nil, false, false
+		return lane{}
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.hosts[from.addr] != from { // killed, or another process has taken its place
-		return nil, true, true
+		return lane{cut: true, back: true}
 	}
-	return n.hosts[ap], n.cuts[[2]netip.AddrPort{from.addr, ap}], n.cuts[[2]netip.AddrPort{ap, from.addr}]
+	there, back := [2]netip.AddrPort{from.addr, ap}, [2]netip.AddrPort{ap, from.addr}
+	return lane{n.hosts[ap], n.cuts[there], n.cuts[back], n.cutsUDP[there]}
 }
 
 // Transport is one node's access to the network.
@@ -92,14 +110,14 @@ func (t *Transport) FinalAdvertiseAddr(string, int) (net.IP, int, error) {
 
 // WriteTo sends a packet.
 func (t *Transport) WriteTo(b []byte, addr string) (time.Time, error) {
-	dest, cut, _ := t.net.route(t, addr)
+	l := t.net.route(t, addr)
 	now := time.Now()
-	if dest == nil || cut {
+	if l.dest == nil || l.cut || l.mute {
 		return now, nil
 	}
 	p := &memberlist.Packet{Buf: append([]byte(nil), b...), From: net.UDPAddrFromAddrPort(t.addr), Timestamp: now}
 	select {
-	case dest.packets <- p:
+	case l.dest.packets <- p:
 	default:
 	}
 	return now, nil
@@ -118,25 +136,25 @@ func (t *Transport) StreamCh() <-chan net.Conn { return t.streams }
 
 // DialTimeout opens a stream.
 func (t *Transport) DialTimeout(addr string, timeout time.Duration) (net.Conn, error) {
-	dest, cut, back := t.net.route(t, addr)
+	l := t.net.route(t, addr)
 	fail := func(err error) error { return &net.OpError{Op: "dial", Net: "tcp", Err: err} }
-	if cut || back {
+	if l.cut || l.back {
 		select {
 		case <-time.After(timeout):
 		case <-t.done:
 		}
 		return nil, fail(os.ErrDeadlineExceeded)
 	}
-	if dest == nil {
+	if l.dest == nil {
 		return nil, fail(os.NewSyscallError("connect", syscall.ECONNREFUSED))
 	}
 	here, there := net.Pipe()
 	local := &net.TCPAddr{IP: t.addr.Addr().AsSlice(), Port: 49152}
-	remote := net.TCPAddrFromAddrPort(dest.addr)
+	remote := net.TCPAddrFromAddrPort(l.dest.addr)
 	select {
-	case dest.streams <- &conn{there, remote, local}:
+	case l.dest.streams <- &conn{there, remote, local}:
 		return &conn{here, local, remote}, nil
-	case <-dest.done:
+	case <-l.dest.done:
 	case <-time.After(timeout):
 	}
 	return nil, fail(os.NewSyscallError("connect", syscall.ECONNREFUSED))
