@@ -22,6 +22,7 @@ const (
 // Gate lets traffic for the virtual addresses pass while its lease runs. It is one pair of nftables tables, of which nothing is left to guess when
 // the daemon dies: the lease is the timeout of set elements, and the kernel ends it. It is not safe for concurrent use.
 type Gate struct {
+	node    string
 	table   string
 	v4, v6  []netip.Addr
 	timeout time.Duration
@@ -36,7 +37,7 @@ func New(node string, vips []netip.Addr, timeout time.Duration) (*Gate, error) {
 	if timeout < time.Millisecond {
 		return nil, fmt.Errorf("the lease of the gate is %s, must be at least 1ms", timeout)
 	}
-	g := &Gate{table: Table(node), timeout: timeout}
+	g := &Gate{node: node, table: Table(node), timeout: timeout}
 	for _, a := range vips {
 		if a.Is4() {
 			g.v4 = append(g.v4, a)
@@ -54,6 +55,12 @@ func New(node string, vips []netip.Addr, timeout time.Duration) (*Gate, error) {
 
 // Close closes the gate's socket. It leaves the kernel as it is: see Remove.
 func (g *Gate) Close() error { return g.pipe.close() }
+
+// Remove takes the gate out of the kernel. While a virtual address is on a link of this node, that gives it its voice back.
+func (g *Gate) Remove() error {
+	_, err := Remove(g.node)
+	return err
+}
 
 // prepare builds every transaction that is needed while time matters.
 func (g *Gate) prepare() error {

@@ -1,0 +1,2 @@
+// Package link knows one network interface: whether frames pass, and which addresses are on it.
+package link
