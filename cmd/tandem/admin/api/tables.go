@@ -25,13 +25,15 @@ func (t *text) peers() {
 		if p.ConfigDiffers {
 			config = "DIFFERS"
 		}
-		row := []string{
-			p.Name, p.Address, string(p.State), heard(p.LastHeardMS), yes(p.HearsUs), yes(p.Holds),
-			yes(p.Fit) + rank(p.Rank), strconv.Itoa(p.Priority), strconv.FormatUint(p.Term, 10), config, p.Version,
+		hears, holds, fit := yes(p.HearsUs), yes(p.Holds), yes(p.Fit)+rank(p.Rank)
+		priority, term := strconv.Itoa(p.Priority), strconv.FormatUint(p.Term, 10)
+		if p.State != PeerAlive { // what it last said is not what is
+			hears, holds, fit = "", "", ""
 		}
 		if p.State == PeerUnknown {
-			row = []string{p.Name, p.Address, string(p.State), heard(p.LastHeardMS), "", "", "", "", "", "", p.Version}
+			priority, term, config = "", "", ""
 		}
+		row := []string{p.Name, p.Address, string(p.State), heard(p.LastHeardMS), hears, holds, fit, priority, term, config, p.Version}
 		rows = append(rows, row)
 	}
 	t.table("PEERS", []string{"NAME", "ADDRESS", "STATE", "HEARD", "HEARS US", "HOLDS", "FIT", "PRIORITY", "TERM", "CONFIG", "VERSION"}, rows)

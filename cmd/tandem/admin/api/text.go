@@ -33,18 +33,22 @@ func WriteText(w io.Writer, s Status, now time.Time) error {
 
 // headline answers the question that somebody who was woken has.
 func headline(s Status, now time.Time) string {
-	self := fmt.Sprintf("%s is %s since %s", s.Node, s.State, moment(s.Since, now))
+	self := fmt.Sprintf("is %s since %s: %s", s.State, moment(s.Since, now), s.Reason)
+	since := ""
+	if !s.LeaderSince.IsZero() {
+		since = " since " + moment(s.LeaderSince, now)
+	}
 	switch {
 	case s.Leader == s.Node && s.Leader != "":
 		verb := "leads"
 		if s.State == Handing || s.State == Leaving {
 			verb = fmt.Sprintf("(%s) still leads,", s.State)
 		}
-		return fmt.Sprintf("%s %s since %s: %s", s.Node, verb, moment(s.LeaderSince, now), s.Reason)
+		return fmt.Sprintf("%s %s%s: %s", s.Node, verb, since, s.Reason)
 	case s.Leader != "":
-		return fmt.Sprintf("%s leads since %s. This node, %s: %s", s.Leader, moment(s.LeaderSince, now), self, s.Reason)
+		return fmt.Sprintf("%s leads%s. This node, %s, %s", s.Leader, since, s.Node, self)
 	}
-	return fmt.Sprintf("NOBODY LEADS, as far as this node knows. %s: %s", self, s.Reason)
+	return fmt.Sprintf("NOBODY LEADS, as far as this node knows. %s %s", s.Node, self)
 }
 
 // alarms are what a reader must not have to find in the tables, and the daemon's own warnings.
