@@ -60,3 +60,12 @@ func namespaces(t *testing.T) map[string]bool {
 func itoa(n int) string { return strconv.Itoa(n) }
 
 func sscan(s string, pid *int) (int, error) { return fmt.Sscanf(s, "pid %d", pid) }
+
+// rawSocket is a packet socket bound to a link of the process's own namespace.
+func rawSocket(index int) (*os.File, error) {
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), "raw"), unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: htons(unix.ETH_P_ARP), Ifindex: index})
+}

@@ -47,7 +47,7 @@ type PairConfig struct {
 }
 
 // Launch starts the processes of a node in its host. Whatever they fork must stay in the host's namespace.
-type Launch func(n *Node) (*Proc, error)
+type Launch func(n *Node) ([]*Proc, error)
 
 // Pair is a lab with two nodes, a VIP, two backends, a gateway, a client, an observer and a stranger, on one segment.
 type Pair struct {
@@ -71,7 +71,7 @@ type Node struct {
 	*Host
 	Index int
 	Pair  *Pair
-	Main  *Proc // the process that Launch returned last; nil before the first start
+	Procs []*Proc // what Launch returned last; empty before the first start
 }
 
 // NewPair builds a pair in the lab; nothing runs on the nodes yet.
@@ -136,11 +136,11 @@ func (p *Pair) StartNode(i int) error {
 	if launch == nil {
 		launch = Tandem
 	}
-	main, err := launch(n)
+	procs, err := launch(n)
 	if err != nil {
 		return fmt.Errorf("start %s: %w", n.Name(), err)
 	}
-	n.Main = main
+	n.Procs = procs
 	return nil
 }
 
@@ -153,16 +153,20 @@ func (p *Pair) StopNode(i int) { p.Nodes[i].Freeze() }
 // ContNode lets node i go on after StopNode.
 func (p *Pair) ContNode(i int) { p.Nodes[i].Thaw() }
 
-// TermNode asks node i to end, with SIGTERM to its main process, and waits until it has.
+// TermNode asks what was launched on node i to end, with SIGTERM to each process, and waits until all have. The error is the first exit
+// status that is not 0.
 func (p *Pair) TermNode(ctx context.Context, i int) error {
-	n := p.Nodes[i]
-	if n.Main == nil {
-		return fmt.Errorf("%s was never started", n.Name())
+	for _, proc := range p.Nodes[i].Procs {
+		if err := proc.Signal(unix.SIGTERM); err != nil {
+			return fmt.Errorf("ask %s to end: %w", proc.Name, err)
+		}
 	}
-	if err := n.Main.Signal(unix.SIGTERM); err != nil {
-		return fmt.Errorf("ask %s to end: %w", n.Name(), err)
+	for _, proc := range p.Nodes[i].Procs {
+		if err := proc.Wait(ctx); err != nil {
+			return fmt.Errorf("%s after SIGTERM: %w", proc.Name, err)
+		}
 	}
-	return n.Main.Wait(ctx)
+	return nil
 }
 
 // Other is the node that n is not.

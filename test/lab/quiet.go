@@ -12,16 +12,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// quiet names the tables that keep a host from asking.
+const quiet = "quiet"
+
 // KeepNeighbours makes the host a client that believes what it once learned: its neighbour cache keeps the entries for the addresses and
 // never asks again by itself. Only what others announce changes them. Both addresses must be reachable at the call, which asks for them
-// once. It stands for the router whose cache lives for hours.
+// once. It stands for the router whose cache lives for hours. A second call forgets, asks and keeps again.
 func (h *Host) KeepNeighbours(addrs ...netip.Addr) error {
+	if err := h.forget(); err != nil {
+		return fmt.Errorf("let %s ask again: %w", h.name, err)
+	}
 	for _, family := range []string{"ipv4", "ipv6"} {
-		for _, conf := range []string{"default", eth} {
-			// An entry that is not confirmed waits this long, in DELAY, before it is probed.
-			if err := h.Sysctl(family+"/neigh/"+conf+"/delay_first_probe_time", strconv.Itoa(24*3600)); err != nil {
-				return fmt.Errorf("keep the neighbours of %s: %w", h.name, err)
-			}
+		// An entry that is not confirmed waits this long, in DELAY, before it is probed.
+		if err := h.Sysctl(family+"/neigh/"+eth+"/delay_first_probe_time", strconv.Itoa(24*3600)); err != nil {
+			return fmt.Errorf("keep the neighbours of %s: %w", h.name, err)
 		}
 	}
 	for _, a := range addrs {
@@ -30,6 +34,29 @@ func (h *Host) KeepNeighbours(addrs ...netip.Addr) error {
 		}
 	}
 	return h.silence()
+}
+
+// forget lets the host ask again, and empties its neighbour cache.
+func (h *Host) forget() error {
+	err := h.nft(func(c *nftables.Conn) {
+		for _, family := range []nftables.TableFamily{nftables.TableFamilyARP, nftables.TableFamilyIPv6} {
+			t := c.AddTable(&nftables.Table{Family: family, Name: quiet}) // so that there is one to delete
+			c.DelTable(t)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return h.withLink(func(link netlink.Link) error {
+		list, err := netlink.NeighList(link.Attrs().Index, netlink.FAMILY_ALL)
+		if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
+			return err
+		}
+		for _, n := range list {
+			_ = netlink.NeighDel(&n) // one that went by itself is as good
+		}
+		return nil
+	})
 }
 
 // learn makes the kernel ask for an address, with a datagram that nobody answers.
@@ -47,16 +74,17 @@ func (h *Host) learn(a netip.Addr) error {
 
 // silence drops the questions that the host's kernel would ask: ARP requests and neighbour solicitations. Answers pass.
 func (h *Host) silence() error {
+	const arpOut = 1 // NF_ARP_OUT of linux/netfilter_arp.h; the hooks of ARP have numbers of their own
 	drop := &expr.Verdict{Kind: expr.VerdictDrop}
 	err := h.nft(func(c *nftables.Conn) {
-		arp := c.AddTable(&nftables.Table{Family: nftables.TableFamilyARP, Name: "quiet"})
+		arp := c.AddTable(&nftables.Table{Family: nftables.TableFamilyARP, Name: quiet})
 		out := c.AddChain(&nftables.Chain{
-			Name: "out", Table: arp, Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookOutput, Priority: nftables.ChainPriorityFilter,
+			Name: "out", Table: arp, Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookRef(arpOut), Priority: nftables.ChainPriorityFilter,
 		})
 		c.AddRule(&nftables.Rule{Table: arp, Chain: out, Exprs: []expr.Any{
 			&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: 6, Len: 2}, equal([]byte{0, 1}), drop,
 		}})
-		ip6 := c.AddTable(&nftables.Table{Family: nftables.TableFamilyIPv6, Name: "quiet"})
+		ip6 := c.AddTable(&nftables.Table{Family: nftables.TableFamilyIPv6, Name: quiet})
 		out6 := c.AddChain(&nftables.Chain{
 			Name: "out", Table: ip6, Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookOutput, Priority: nftables.ChainPriorityFilter,
 		})

@@ -14,7 +14,7 @@ import (
 )
 
 // Tandem launches `tandem run` on a node, with the configuration of Node.Config.
-func Tandem(n *Node) (*Proc, error) {
+func Tandem(n *Node) ([]*Proc, error) {
 	binary := n.Pair.Config.Binary
 	if binary == "" {
 		binary = "bin/tandem"
@@ -29,7 +29,11 @@ func Tandem(n *Node) (*Proc, error) {
 	if err := n.WriteConfig(); err != nil {
 		return nil, err
 	}
-	return n.Start(n.Name(), exec.Command(binary, "run", "--config", n.ConfigPath())) //nolint:noctx // ends with the lab
+	p, err := n.Start(n.Name(), exec.Command(binary, "run", "--config", n.ConfigPath())) //nolint:noctx // ends with the lab
+	if err != nil {
+		return nil, err
+	}
+	return []*Proc{p}, nil
 }
 
 // ConfigPath is where the node's configuration is.
