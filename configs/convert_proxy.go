@@ -1,0 +1,215 @@
+package configs
+
+import (
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tandem-lb/tandem/proxy"
+	"github.com/tandem-lb/tandem/proxy/pool"
+)
+
+// names notes which names are taken in one list.
+type names map[string]int
+
+// take reads a required name and refuses it if it is taken.
+func (c *checker) take(taken names, b block, s scalar, what string) string {
+	if c.need(b, "name", s.set, "a name for the "+what); !s.set {
+		return ""
+	}
+	name := c.name(s)
+	if name == "" {
+		return ""
+	}
+	if line, twice := taken[name]; twice {
+		c.bad(s.place, "%s is the name of another %s already (line %d); give each its own", name, what, line)
+		return ""
+	}
+	taken[name] = s.line
+	return name
+}
+
+func (c *checker) readListeners(bs *blocks[fileListener]) []proxy.ListenerConfig {
+	taken := make(names)
+	var ls []proxy.ListenerConfig
+	for i := range bs.items {
+		f := &bs.items[i]
+		if f.bad {
+			continue
+		}
+		l := proxy.ListenerConfig{Name: c.take(taken, f.block, f.Name, "listener")}
+		if c.need(f.block, "bind", f.Bind.set, "where clients connect: a virtual address and a port, such as 10.0.0.10:80"); f.Bind.set {
+			l.Bind = c.listenerBind(f.Bind)
+		}
+		if c.need(f.block, "protocol", f.Protocol.set, "tcp or http"); f.Protocol.set {
+			l.Protocol = choice(c, f.Protocol, "", proxy.TCP, proxy.HTTP)
+		}
+		if c.need(f.block, "pool", f.Pool.set, "the name of a pool below pools"); f.Pool.set {
+			if l.Pool = c.name(f.Pool); l.Pool != "" {
+				c.used = append(c.used, located[string]{f.Pool.place, l.Pool})
+			}
+		}
+		c.timeouts(f, &l)
+		if l.Bind.IsValid() {
+			c.listeners = append(c.listeners, located[proxy.ListenerConfig]{f.Bind.place, l})
+		}
+		ls = append(ls, l)
+	}
+	if len(bs.items) == 0 && !bs.bad {
+		at := place{line: 1, col: 1, key: "listeners"}
+		if bs.set {
+			at = bs.place
+		}
+		c.warn(at, "there is none: this node moves the virtual addresses and forwards nothing; and without one a crash of the peer is noticed by its silence only")
+	}
+	return ls
+}
+
+func (c *checker) listenerBind(s scalar) netip.AddrPort {
+	bind, ok := c.addrPort(s, 0)
+	if !ok {
+		return netip.AddrPort{}
+	}
+	if why := odd(bind.Addr()); why != "" && !bind.Addr().IsUnspecified() {
+		c.bad(s.place, "%s %s; write a virtual address, an address of the host, or 0.0.0.0 or [::] for all", show(s.text), why)
+		return netip.AddrPort{}
+	}
+	return bind
+}
+
+// timeouts reads the keys of a listener that depend on its protocol.
+func (c *checker) timeouts(f *fileListener, l *proxy.ListenerConfig) {
+	if l.Protocol != proxy.HTTP {
+		l.IdleTimeout = c.duration(f.IdleTimeout, span{min: time.Second, max: 7 * 24 * time.Hour, def: time.Hour, never: true})
+		if l.Protocol == proxy.TCP {
+			for _, s := range []scalar{f.HeaderTimeout, f.BodyTimeout, f.ResponseTimeout, f.MaxHeader} {
+				c.httpOnly(s.set, s.place)
+			}
+			c.httpOnly(f.TrustedProxies.set, f.TrustedProxies.place)
+		}
+		return
+	}
+	most := time.Hour
+	l.IdleTimeout = c.duration(f.IdleTimeout, span{min: time.Second, max: 7 * 24 * time.Hour, def: time.Minute, never: true})
+	l.HeaderTimeout = c.duration(f.HeaderTimeout, span{min: 100 * time.Millisecond, max: most, def: 5 * time.Second, never: true})
+	l.BodyTimeout = c.duration(f.BodyTimeout, span{min: 100 * time.Millisecond, max: most, def: 30 * time.Second, never: true})
+	l.ResponseTimeout = c.duration(f.ResponseTimeout, span{min: 100 * time.Millisecond, max: most, def: 30 * time.Second, never: true})
+	if f.HeaderTimeout.ok() && l.HeaderTimeout == never {
+		c.warn(f.HeaderTimeout.place, "never lets clients that send nothing keep their connections for ever; 5s is the default")
+	}
+	l.MaxHeader = c.size(f.MaxHeader, 1<<10, 1<<20, 32<<10)
+	l.TrustedProxies = c.networks(&f.TrustedProxies)
+}
+
+func (c *checker) httpOnly(set bool, at place) {
+	if set {
+		c.bad(at, "is for protocol: http; a tcp listener does not look into what it forwards")
+	}
+}
+
+// size reads a number of bytes, with KiB or MiB if the operator likes.
+func (c *checker) size(s scalar, least, most, def int) int {
+	if !s.ok() {
+		return def
+	}
+	unit, digits := 1, s.text
+	for _, u := range []struct {
+		name string
+		n    int
+	}{{"KiB", 1 << 10}, {"MiB", 1 << 20}} {
+		if d, ok := strings.CutSuffix(s.text, u.name); ok {
+			unit, digits = u.n, strings.TrimRight(d, " ")
+		}
+	}
+	n, err := strconv.Atoi(digits)
+	if err != nil || !isDigits(digits) || n < 0 || n > most || n*unit < least || n*unit > most {
+		c.bad(s.place, "%s is not a size; allowed: %d..%d bytes, or with a unit as in 32KiB (default %d)", show(s.text), least, most, def)
+		return def
+	}
+	return n * unit
+}
+
+// networks reads a list of networks; a single address is a network of one.
+func (c *checker) networks(l *list) []netip.Prefix {
+	var ps []netip.Prefix
+	seen := make(map[netip.Prefix]bool)
+	for _, s := range l.items {
+		if !s.ok() {
+			continue
+		}
+		if a, bits, ok := strings.Cut(s.text, "/"); ok && bits == "0" && (a == "0.0.0.0" || a == "::") {
+			c.warn(s.place, "%s believes every client what it says about its address; list the proxies in front of this one only", s.text)
+			ps = append(ps, netip.MustParsePrefix(s.text))
+			continue
+		}
+		p, ok := c.prefix(s)
+		switch {
+		case !ok:
+		case p.Bits() > 0 && odd(p.Addr()) == "is the unspecified address":
+			c.bad(s.place, "%s is the unspecified address; write the network of the proxies, such as 10.1.0.0/16", show(s.text))
+		case p != p.Masked():
+			c.bad(s.place, "%s is an address in a network; write the network %s, or the address alone", show(s.text), p.Masked())
+		case seen[p]:
+			c.bad(s.place, "%s is listed twice", p)
+		default:
+			seen[p] = true
+			ps = append(ps, p)
+		}
+	}
+	return ps
+}
+
+func (c *checker) readPools(bs *blocks[filePool]) []Pool {
+	taken := make(names)
+	var ps []Pool
+	for i := range bs.items {
+		f := &bs.items[i]
+		if f.bad {
+			continue
+		}
+		p := Pool{Config: pool.Config{
+			Name:           c.take(taken, f.block, f.Name, "pool"),
+			Balance:        choice(c, f.Balance, pool.RoundRobin, pool.RoundRobin, pool.LeastConn),
+			ConnectTimeout: c.duration(f.ConnectTimeout, span{min: 10 * time.Millisecond, max: time.Minute, def: time.Second}),
+		}}
+		if p.Name != "" {
+			c.pools = append(c.pools, located[string]{f.Name.place, p.Name})
+		}
+		p.Health = c.health(&f.Health)
+		p.Backends = c.readBackends(f)
+		ps = append(ps, p)
+	}
+	return ps
+}
+
+func (c *checker) readBackends(f *filePool) []pool.BackendConfig {
+	c.need(f.block, "backends", f.Backends.set, "a list of backends, each with name and address")
+	if f.Backends.set && !f.Backends.bad && len(f.Backends.items) == 0 {
+		c.bad(f.Backends.place, "is empty; write at least one backend")
+	}
+	taken, at := make(names), make(map[netip.AddrPort]string)
+	var bs []pool.BackendConfig
+	for i := range f.Backends.items {
+		fb := &f.Backends.items[i]
+		if fb.bad {
+			continue
+		}
+		b := pool.BackendConfig{Name: c.take(taken, fb.block, fb.Name, "backend of this pool"), Weight: c.number(fb.Weight, 1, 256, 1)}
+		c.need(fb.block, "address", fb.Address.set, "where the backend listens, such as 10.0.1.21:8080")
+		if a, ok := c.addrPort(fb.Address, 0); ok {
+			if why := odd(a.Addr()); why != "" {
+				c.bad(fb.Address.place, "%s %s; write where the backend listens", show(fb.Address.text), why)
+			} else {
+				b.Address = a
+				c.backends = append(c.backends, located[netip.AddrPort]{fb.Address.place, a})
+			}
+		}
+		if other, twice := at[b.Address]; twice && b.Address.IsValid() {
+			c.warn(fb.Address.place, "%s is the address of the backend %s, too; it gets two shares", b.Address, other)
+		}
+		at[b.Address] = b.Name
+		bs = append(bs, b)
+	}
+	return bs
+}

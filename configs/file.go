@@ -1,0 +1,105 @@
+package configs
+
+// The structs of this file are the shape of the YAML file: a field per key, each a scalar (one value), a list (of
+// values), blocks (a list of mappings) or a struct with an embedded block (a mapping). They hold what was written and
+// where; the meaning is given in the convert files.
+
+type fileConfig struct {
+	block
+	Node      scalar               `key:"node"`
+	StateDir  scalar               `key:"state_dir"`
+	RunDir    scalar               `key:"run_dir"`
+	Drain     scalar               `key:"drain"`
+	Log       fileLog              `key:"log"`
+	Cluster   fileCluster          `key:"cluster"`
+	VIP       fileVIP              `key:"vip"`
+	Listeners blocks[fileListener] `key:"listeners"`
+	Pools     blocks[filePool]     `key:"pools"`
+	Admin     fileAdmin            `key:"admin"`
+}
+
+type fileLog struct {
+	block
+	Level  scalar `key:"level"`
+	Format scalar `key:"format"`
+}
+
+type fileCluster struct {
+	block
+	Name         scalar `key:"name"`
+	Bind         scalar `key:"bind"`
+	Peers        list   `key:"peers"`
+	KeyFile      scalar `key:"key_file"`
+	Insecure     scalar `key:"insecure"`
+	Priority     scalar `key:"priority"`
+	Preempt      scalar `key:"preempt"`
+	PreemptDelay scalar `key:"preempt_delay"`
+	Failover     scalar `key:"failover"`
+	Settle       scalar `key:"settle"`
+	Quorum       scalar `key:"quorum"`
+	Witness      scalar `key:"witness"`
+}
+
+type fileVIP struct {
+	block
+	Interface scalar `key:"interface"`
+	Addresses list   `key:"addresses"`
+	Lease     scalar `key:"lease"`
+	Refresh   scalar `key:"refresh"`
+	Gateway   scalar `key:"gateway"`
+}
+
+type fileListener struct {
+	block
+	Name            scalar `key:"name"`
+	Bind            scalar `key:"bind"`
+	Protocol        scalar `key:"protocol"`
+	Pool            scalar `key:"pool"`
+	IdleTimeout     scalar `key:"idle_timeout"`
+	HeaderTimeout   scalar `key:"header_timeout"`
+	BodyTimeout     scalar `key:"body_timeout"`
+	ResponseTimeout scalar `key:"response_timeout"`
+	MaxHeader       scalar `key:"max_header"`
+	TrustedProxies  list   `key:"trusted_proxies"`
+}
+
+type filePool struct {
+	block
+	Name           scalar              `key:"name"`
+	Balance        scalar              `key:"balance"`
+	ConnectTimeout scalar              `key:"connect_timeout"`
+	Health         fileHealth          `key:"health"`
+	Backends       blocks[fileBackend] `key:"backends"`
+}
+
+type fileBackend struct {
+	block
+	Name    scalar `key:"name"`
+	Address scalar `key:"address"`
+	Weight  scalar `key:"weight"`
+}
+
+type fileHealth struct {
+	block
+	Type          scalar `key:"type"`
+	Interval      scalar `key:"interval"`
+	FastInterval  scalar `key:"fast_interval"`
+	Timeout       scalar `key:"timeout"`
+	Rise          scalar `key:"rise"`
+	Fall          scalar `key:"fall"`
+	Port          scalar `key:"port"`
+	Method        scalar `key:"method"`
+	Path          scalar `key:"path"`
+	Host          scalar `key:"host"`
+	ExpectStatus  list   `key:"expect_status"`
+	ExpectBody    scalar `key:"expect_body"`
+	TLS           scalar `key:"tls"`
+	TLSServerName scalar `key:"tls_server_name"`
+	TLSInsecure   scalar `key:"tls_insecure"`
+	TLSCAFile     scalar `key:"tls_ca_file"`
+}
+
+type fileAdmin struct {
+	block
+	Socket scalar `key:"socket"`
+}

@@ -1,0 +1,74 @@
+package configs
+
+import (
+	"cmp"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/tandem-lb/tandem/proxy"
+	"github.com/tandem-lb/tandem/proxy/pool"
+)
+
+// Hash is the same on two nodes if what must be equal on both is: the cluster's name, failover, the virtual addresses and
+// their lease, listeners and pools. What differs by nature (names, own addresses, priority, paths, interface) does not
+// count, nor does the order in which things are listed.
+//
+// The hash is sent to the other nodes, which may run another version. So a key that is added later is written only when it
+// differs from its default.
+func Hash(c *Config) uint64 {
+	h := fnv.New64a()
+	write := func(format string, args ...any) { _, _ = fmt.Fprintf(h, format+"\n", args...) }
+	write("tandem config 1")
+	write("cluster %s %d", c.Cluster.Name, c.Cluster.Failover)
+	write("lease %d", c.VIP.Lease)
+	vips := make(map[netip.Addr]bool)
+	for _, p := range slices.SortedFunc(slices.Values(c.VIP.Addresses), comparePrefix) {
+		vips[p.Addr()] = true
+		write("vip %s", p)
+	}
+	ls := slices.Clone(c.Listeners)
+	slices.SortFunc(ls, func(a, b proxy.ListenerConfig) int { return cmp.Compare(a.Name, b.Name) })
+	for _, l := range ls {
+		at := l.Bind.Addr().String()
+		if !vips[l.Bind.Addr()] && !l.Bind.Addr().IsUnspecified() && !l.Bind.Addr().IsLoopback() {
+			at = "own" // an address of the node, different on each
+		}
+		write("listener %q %s %d %s %q %d %d %d %d %d", l.Name, at, l.Bind.Port(), l.Protocol, l.Pool,
+			l.IdleTimeout, l.HeaderTimeout, l.BodyTimeout, l.ResponseTimeout, l.MaxHeader)
+		for _, p := range slices.SortedFunc(slices.Values(l.TrustedProxies), comparePrefix) {
+			write("trusted %s", p)
+		}
+	}
+	ps := slices.Clone(c.Pools)
+	slices.SortFunc(ps, func(a, b Pool) int { return cmp.Compare(a.Name, b.Name) })
+	for i := range ps {
+		hashPool(h, &ps[i])
+	}
+	return h.Sum64()
+}
+
+func hashPool(w io.Writer, p *Pool) {
+	write := func(format string, args ...any) { _, _ = fmt.Fprintf(w, format+"\n", args...) }
+	write("pool %q %s %d", p.Name, p.Balance, p.ConnectTimeout)
+	h := &p.Health
+	write("health %s %d %d %d %d %d %d", h.Type, h.Interval, h.FastInterval, h.Timeout, h.Rise, h.Fall, h.Port)
+	var expect []string
+	for _, r := range h.Expect {
+		expect = append(expect, fmt.Sprintf("%d-%d", r.From, r.To))
+	}
+	slices.Sort(expect)
+	write("http %q %q %q %s %q %t %q %t", h.Method, h.Path, h.Host, strings.Join(expect, ","), h.ExpectBody, h.TLS, h.TLSServerName, h.TLSInsecure)
+	bs := slices.Clone(p.Backends)
+	slices.SortFunc(bs, func(a, b pool.BackendConfig) int { return cmp.Compare(a.Name, b.Name) })
+	for _, b := range bs {
+		write("backend %q %s %d", b.Name, b.Address, b.Weight)
+	}
+}
+
+func comparePrefix(a, b netip.Prefix) int {
+	return cmp.Or(a.Addr().Compare(b.Addr()), cmp.Compare(a.Bits(), b.Bits()))
+}

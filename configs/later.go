@@ -1,0 +1,73 @@
+package configs
+
+// laterKey knows the keys of later versions by their general path: what to use today instead, or "" if the key is not one of them.
+// They are refused by name, so that nobody believes that they work.
+func laterKey(path string) string {
+	switch path {
+	case "cluster.mirrors", "cluster.paths", "cluster.voters":
+		return "one path between the nodes, cluster.bind to cluster.peers"
+	case "cluster.key_files", "cluster.keys":
+		return "one cluster.key_file"
+	case "track", "cluster.track", "vip.track":
+		return "the state of vip.interface, which it always follows"
+	case "notify", "cluster.notify", "vip.notify":
+		return "the log: claimed and released say the same"
+	case "routes", "listeners[].routes":
+		return "one pool per listener"
+	case "certificates", "tls", "listeners[].tls", "listeners[].certificates":
+		return "protocol: tcp, which passes TLS through to the backends"
+	case "pools[].tls", "pools[].backends[].tls":
+		return "plain connections to backends; TLS in probes by health.tls"
+	case "listeners[].max_conns", "listeners[].max_conns_per_client", "listeners[].rate_limit", "listeners[].acl", "listeners[].limits":
+		return "no limits on clients; use nftables on the hosts"
+	case "pools[].max_conns", "pools[].backends[].max_conns", "pools[].queue":
+		return "no limits per backend; balance: least-conn spreads the load"
+	case "listeners[].proxy_protocol", "pools[].proxy_protocol", "pools[].send_proxy":
+		return "X-Forwarded-For on http listeners"
+	case "listeners[].access_log", "log.access", "access_log":
+		return "the daemon's log only"
+	case "listeners[].responses", "listeners[].flows":
+		return "protocol tcp and http"
+	case "listeners[].http2", "listeners[].h2c", "listeners[].alpn":
+		return "HTTP/1.1"
+	case "pools[].sticky", "pools[].cookie", "pools[].hash":
+		return "balance: round-robin and least-conn"
+	case "pools[].retries", "pools[].retry":
+		return "a built-in rule: another backend is tried when the connect fails"
+	case "pools[].on_down", "pools[].slow_start", "pools[].keep_at_least", "pools[].ejection", "pools[].panic", "pools[].init":
+		return "health with rise and fall"
+	case "pools[].backends[].backup", "pools[].backends[].track", "pools[].backends[].state":
+		return "weight, and health to take a backend out"
+	case "pools[].health.send", "pools[].health.expect", "pools[].health.command", "pools[].health.service":
+		return "health types tcp, http and none"
+	case "error_pages", "listeners[].error_pages", "listeners[].maintenance_page":
+		return "short plain-text errors"
+	case "admin.listen", "admin.token", "admin.tls", "admin.group", "metrics", "dashboard":
+		return "admin.socket, and tandem status --json over it"
+	case "vip.groups", "vips":
+		return "one vip section, whose addresses move together"
+	}
+	return ""
+}
+
+// laterValue is laterKey for the values of a key.
+func laterValue(path, value string) bool {
+	switch path {
+	case "listeners[].protocol":
+		switch value {
+		case "udp", "tls", "https", "http2", "h2", "h2c", "grpc":
+			return true
+		}
+	case "pools[].balance":
+		switch value {
+		case "p2c", "random", "source-hash", "maglev":
+			return true
+		}
+	case "pools[].health.type":
+		switch value {
+		case "grpc", "exec", "tls", "https":
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,309 @@
+package configs
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/token"
+)
+
+// maxItems bounds each list of the file.
+const maxItems = 4096
+
+// kind is how a value is written.
+type kind int
+
+const (
+	plain kind = iota
+	quoted
+	number
+	boolean
+	null
+)
+
+// scalar is one value as it is written.
+type scalar struct {
+	place
+	text string
+	kind kind
+	set  bool // the key is there
+	bad  bool // and what is wrong with it has been reported
+}
+
+// ok says that there is a value to look at.
+func (s scalar) ok() bool { return s.set && !s.bad }
+
+// block is a mapping, or a list, as it is written.
+type block struct {
+	place
+	set bool
+	bad bool // not a mapping: what is missing in it is not worth a word
+}
+
+func (b *block) self() *block { return b }
+
+// list is a list of values.
+type list struct {
+	block
+	items []scalar
+}
+
+// blocks is a list of mappings.
+type blocks[T any] struct {
+	block
+	items []T
+}
+
+// filler is a field that fills itself from a node.
+type filler interface {
+	fill(r *report, n ast.Node, at place)
+}
+
+// holder is a struct with a block: a mapping with fixed keys.
+type holder interface {
+	self() *block
+}
+
+func (s *scalar) fill(r *report, n ast.Node, at place) {
+	*s = scalar{place: at, set: true}
+	switch n := n.(type) {
+	case *ast.LiteralNode: // | and >
+		s.text, s.kind = n.Value.Value, quoted
+	case *ast.MappingNode, *ast.MappingValueNode:
+		s.bad = true
+		r.bad(at, "is a mapping (key: value); one value is wanted")
+	case *ast.SequenceNode:
+		s.bad = true
+		r.bad(at, `is a list; one value is wanted (an IPv6 address with a port needs quotes: "[2001:db8::1]:80")`)
+	case *ast.NullNode:
+		s.kind, s.bad = null, true
+		r.bad(at, "has no value; write one, or leave the key out")
+	default:
+		t := n.GetToken()
+		s.text = t.Value
+		switch {
+		case t.Type == token.DoubleQuoteType || t.Type == token.SingleQuoteType:
+			s.kind = quoted
+		case n.Type() == ast.BoolType:
+			s.kind = boolean
+		case n.Type() == ast.IntegerType || n.Type() == ast.FloatType:
+			s.kind = number
+		}
+	}
+}
+
+// entries are the nodes of a list; nil and a report if it is none.
+func (b *block) entries(r *report, n ast.Node, at place, want string) []ast.Node {
+	*b = block{place: at, set: true}
+	seq, ok := n.(*ast.SequenceNode)
+	switch {
+	case !ok:
+		b.bad = true
+		r.bad(at, "a list is wanted: %s", want)
+		return nil
+	case len(seq.Values) > maxItems:
+		b.bad = true
+		r.bad(at, "has %d entries; at most %d are read", len(seq.Values), maxItems)
+		return nil
+	}
+	return seq.Values
+}
+
+func (l *list) fill(r *report, n ast.Node, at place) {
+	if one, ok := n.(ast.ScalarNode); ok && n.Type() != ast.NullType {
+		// A single value where a list may stand: the converter says whether it is one of those keys.
+		l.block = block{place: at, set: true}
+		l.items = make([]scalar, 1)
+		p := position(n.GetToken())
+		p.key = at.key
+		l.items[0].fill(r, one, p)
+		return
+	}
+	l.items = nil
+	for i, e := range l.entries(r, n, at, "[a, b], or a line - a for each") {
+		p := position(e.GetToken())
+		p.key = fmt.Sprintf("%s[%d]", at.key, i)
+		var s scalar
+		s.fill(r, e, p)
+		l.items = append(l.items, s)
+	}
+}
+
+func (b *blocks[T]) fill(r *report, n ast.Node, at place) {
+	nodes := b.entries(r, n, at, "begin each entry with a dash: - name: …")
+	b.items = make([]T, len(nodes))
+	for i, e := range nodes {
+		p := beginning(e)
+		p.key = fmt.Sprintf("%s[%s]", at.key, nameOf(e, i))
+		mapping(r, e, p, &b.items[i])
+	}
+}
+
+// element is an empty T: how a walk over the types goes on.
+func (b *blocks[T]) element() any { return new(T) }
+
+// beginning is where a node begins; a block mapping's own token is its first colon.
+func beginning(n ast.Node) place {
+	if m, ok := n.(ast.MapNode); ok {
+		if it := m.MapRange(); n.GetToken().Type == token.MappingValueType && it.Next() {
+			return position(it.Key().GetToken())
+		}
+	}
+	return position(n.GetToken())
+}
+
+// nameOf is how an entry of a list is called in messages: by its name, else by its number from 0.
+func nameOf(n ast.Node, i int) string {
+	if m, ok := n.(ast.MapNode); ok {
+		for it := m.MapRange(); it.Next(); {
+			if it.Key().GetToken().Value != "name" || it.Value() == nil {
+				continue
+			}
+			if v, ok := it.Value().(ast.ScalarNode); ok && validName(v.GetToken().Value) {
+				return v.GetToken().Value
+			}
+		}
+	}
+	return fmt.Sprint(i)
+}
+
+// field is a key of a mapping and where its value goes.
+type field struct {
+	key  string
+	into any // a filler or a holder
+}
+
+// fields lists the keys of a struct of file.go, in its order.
+func fields(into any) []field {
+	v := reflect.ValueOf(into).Elem()
+	var fs []field
+	for i := range v.NumField() {
+		if key := v.Type().Field(i).Tag.Get("key"); key != "" {
+			fs = append(fs, field{key, v.Field(i).Addr().Interface()})
+		}
+	}
+	return fs
+}
+
+// mapping fills a struct of file.go from a node.
+func mapping(r *report, n ast.Node, at place, into any) {
+	b := into.(holder).self()
+	*b = block{place: at, set: true}
+	m, ok := n.(ast.MapNode)
+	if !ok {
+		b.bad = true
+		r.bad(at, "keys and values are wanted here: %s", strings.Join(keysOf(into), ", "))
+		return
+	}
+	first := make(map[string]int)
+	for it := m.MapRange(); it.Next(); {
+		p := position(it.Key().GetToken())
+		key := it.Key().GetToken().Value
+		p.key = join(at.key, printable(key))
+		if line, twice := first[key]; twice {
+			r.bad(p, "is given twice; the first is on line %d", line)
+			continue
+		}
+		first[key] = p.line
+		entry(r, key, p, it.Value(), into)
+	}
+}
+
+// entry fills one key of a mapping.
+func entry(r *report, key string, p place, value ast.Node, into any) {
+	for _, f := range fields(into) {
+		if f.key != key {
+			continue
+		}
+		switch t := f.into.(type) {
+		case *scalar: // stands where its value does; lists and mappings where their key does
+			if v := position(value.GetToken()); value.Type() != ast.NullType {
+				p.line, p.col = v.line, v.col
+			}
+			t.fill(r, value, p)
+		case filler:
+			t.fill(r, value, p)
+		case holder:
+			mapping(r, value, p, t)
+		}
+		return
+	}
+	r.unknown(key, p, into)
+}
+
+// unknown reports a key that is not known here, as helpfully as it can.
+func (r *report) unknown(key string, p place, into any) {
+	here := keysOf(into)
+	if has := laterKey(general(p.key)); has != "" {
+		r.bad(p, "comes in a later version; this version has %s", has)
+		return
+	}
+	if m := didYouMean(key, here); m != "" {
+		r.bad(p, "unknown key; did you mean %s?", m)
+		return
+	}
+	for _, k := range knownKeys() {
+		if k == key || strings.HasSuffix(k, "."+key) {
+			r.bad(p, "unknown key here; there is %s", k)
+			return
+		}
+	}
+	r.bad(p, "unknown key; allowed here: %s", strings.Join(here, ", "))
+}
+
+func keysOf(into any) []string {
+	var keys []string
+	for _, f := range fields(into) {
+		keys = append(keys, f.key)
+	}
+	return keys
+}
+
+// knownKeys lists all keys of the file by their general path, such as listeners[].bind.
+func knownKeys() []string {
+	var keys []string
+	var walk func(path string, into any)
+	walk = func(path string, into any) {
+		for _, f := range fields(into) {
+			p := join(path, f.key)
+			keys = append(keys, p)
+			switch t := f.into.(type) {
+			case interface{ element() any }:
+				walk(p+"[]", t.element())
+			case filler:
+			default:
+				walk(p, t)
+			}
+		}
+	}
+	walk("", new(fileConfig))
+	return keys
+}
+
+// general turns listeners[web].bind into listeners[].bind.
+func general(path string) string {
+	var b strings.Builder
+	inside := false
+	for _, c := range path {
+		switch {
+		case c == '[':
+			inside = true
+			b.WriteString("[]")
+		case c == ']':
+			inside = false
+		case !inside:
+			b.WriteRune(c)
+		}
+	}
+	return b.String()
+}
+
+// printable is a key as it can stand in a message.
+func printable(key string) string {
+	if validName(key) {
+		return key
+	}
+	return show(key)
+}
