@@ -157,8 +157,8 @@ func (o *Observer) listen(fd int, answer func([]byte, netip.Addr) (sighting, boo
 		o.mu.Lock()
 		if s.announcing {
 			o.announced = append(o.announced, Announcement{At: time.Now(), Who: o.host.lab.NameOf(s.mac)})
-		} else {
-			o.questions[len(o.questions)-1].who |= o.bit(s.mac)
+		} else if n := len(o.questions); n > 0 {
+			o.questions[n-1].who |= o.bit(s.mac)
 		}
 		o.mu.Unlock()
 	}

@@ -151,6 +151,7 @@ func TestObserverSeesIPv6HoldersAndAnnouncements(t *testing.T) {
 	if _, err := o.Wait(soon(t), func(who []string) bool { return len(who) == 1 && who[0] == "a" }); err != nil {
 		t.Error(err)
 	}
+	time.Sleep(50 * time.Millisecond) // the answer may have come first
 	if got := o.Announcements(from, time.Now()); len(got) != 1 || got[0].Who != "a" {
 		t.Errorf("announcements %v, want one of a", got)
 	}
