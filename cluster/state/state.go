@@ -1,0 +1,141 @@
+package state
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+const (
+	fileName = "state.json"
+	aside    = "state.json.corrupt" // the newest file that could not be read
+	// version rises when an older release could not use the file. Unknown keys are kept out of a file by the next Save.
+	version = 1
+	maxSize = 64 << 10
+)
+
+// State survives restarts. Its zero value is that of a node that never ran.
+type State struct {
+	Term uint64 // the highest term seen anywhere; a later claim must be newer
+}
+
+// file is the form on disk.
+type file struct {
+	Version int    `json:"version"`
+	Term    uint64 `json:"term"`
+}
+
+// Load reads the state from dir. It always returns a state to go on with. A directory or file that does not exist is no
+// reason to warn; anything else is: the warning says what was lost and what was done about it. A file that makes no sense
+// is kept beside the new one under the name state.json.corrupt. Not for use together with Save on the same dir.
+func Load(dir string) (s State, warning error) {
+	path := filepath.Join(dir, fileName)
+	b, err := read(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return State{}, nil
+	case err != nil:
+		return State{}, fmt.Errorf("%w; going on as a node that never ran: its next term comes from its peers", err)
+	}
+	s, err = decode(b)
+	if err == nil {
+		return s, nil
+	}
+	err = fmt.Errorf("%s makes no sense: %w; going on as a node that never ran: its next term comes from its peers", path, err)
+	if rerr := os.Rename(path, filepath.Join(dir, aside)); rerr != nil {
+		return State{}, errors.Join(err, fmt.Errorf("keep the file: %w", rerr))
+	}
+	return State{}, fmt.Errorf("%w; the file is kept as %s", err, filepath.Join(dir, aside))
+}
+
+// read reads a regular file of a sane size, and never waits for a pipe that somebody put there.
+func read(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // only read
+	if fi, err := f.Stat(); err != nil || !fi.Mode().IsRegular() {
+		return nil, errors.Join(fmt.Errorf("%s is not a regular file", path), err)
+	}
+	b, err := io.ReadAll(io.LimitReader(f, maxSize+1))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	return b, nil
+}
+
+func decode(b []byte) (State, error) {
+	if len(b) > maxSize {
+		return State{}, fmt.Errorf("longer than %d bytes", maxSize)
+	}
+	var f file
+	d := json.NewDecoder(bytes.NewReader(b))
+	if err := d.Decode(&f); err != nil {
+		return State{}, err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return State{}, errors.New("something follows the end")
+	}
+	if f.Version != version {
+		return State{}, fmt.Errorf("version %d, this release reads %d", f.Version, version)
+	}
+	return State{Term: f.Term}, nil
+}
+
+// Save replaces the state in dir, which it makes if need be. When it returns nil the new state is on disk; when it
+// returns an error, or the power fails meanwhile, the old or the new one is, whole. It waits for the disk, so it does not
+// belong on the way to a claim. One caller at a time.
+func Save(dir string, s State) (err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("save state: %w", err)
+	}
+	b, err := json.Marshal(file{Version: version, Term: s.Term})
+	if err != nil {
+		return fmt.Errorf("save state: %w", err)
+	}
+	path := filepath.Join(dir, fileName)
+	// A fixed name: what a crash leaves is overwritten by the next call.
+	f, err := os.OpenFile(path+".tmp", os.O_WRONLY|os.O_CREATE|os.O_TRUNC|syscall.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return fmt.Errorf("save state: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("save state: %w", err), ignoreMissing(os.Remove(f.Name())))
+		}
+	}()
+	_, err = f.Write(append(b, '\n'))
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	return syncDir(dir)
+}
+
+// syncDir makes the rename itself durable.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+func ignoreMissing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
