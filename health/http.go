@@ -82,6 +82,9 @@ func (h *httpProbe) exchange(conn net.Conn) (result, io.Reader) {
 }
 
 func (h *httpProbe) request() (*http.Request, error) {
+	if err := h.cfg.Validate(); err != nil { // the parser of the file let it through: say so instead of asking something else
+		return nil, err
+	}
 	u, err := parsePath(h.cfg.Path)
 	if err != nil {
 		return nil, err
