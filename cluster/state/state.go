@@ -7,8 +7,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
+	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 )
 
@@ -18,17 +21,25 @@ const (
 	// version rises when an older release could not use the file. Unknown keys are kept out of a file by the next Save.
 	version = 1
 	maxSize = 64 << 10
+
+	maxNodes = 64
+	maxMACs  = 8
+	maxName  = 64 // bytes
 )
 
 // State survives restarts. Its zero value is that of a node that never ran.
 type State struct {
 	Term uint64 // the highest term seen anywhere; a later claim must be newer
+	// MACs are the hardware addresses that the peers had on the VIP's link, by node: by them a node that starts while the
+	// path to its peer is cut still recognises who answers for the VIP. At most 64 nodes with 8 each are kept.
+	MACs map[string][]net.HardwareAddr
 }
 
 // file is the form on disk.
 type file struct {
-	Version int    `json:"version"`
-	Term    uint64 `json:"term"`
+	Version int                 `json:"version"`
+	Term    uint64              `json:"term"`
+	MACs    map[string][]string `json:"macs,omitempty"`
 }
 
 // Load reads the state from dir. It always returns a state to go on with. A directory or file that does not exist is no
@@ -86,7 +97,43 @@ func decode(b []byte) (State, error) {
 	if f.Version != version {
 		return State{}, fmt.Errorf("version %d, this release reads %d", f.Version, version)
 	}
-	return State{Term: f.Term}, nil
+	s := State{Term: f.Term}
+	if len(f.MACs) > maxNodes {
+		return State{}, fmt.Errorf("hardware addresses of %d nodes, at most %d are kept", len(f.MACs), maxNodes)
+	}
+	for node, texts := range f.MACs {
+		if len(texts) > maxMACs {
+			return State{}, fmt.Errorf("%d hardware addresses of %q, at most %d are kept", len(texts), node, maxMACs)
+		}
+		for _, text := range texts {
+			mac, err := net.ParseMAC(text)
+			if err != nil {
+				return State{}, err
+			}
+			if s.MACs == nil {
+				s.MACs = map[string][]net.HardwareAddr{}
+			}
+			s.MACs[node] = append(s.MACs[node], mac)
+		}
+	}
+	return s, nil
+}
+
+// encode leaves out what is beyond the bounds, and addresses that are none.
+func encode(s State) ([]byte, error) {
+	f := file{Version: version, Term: s.Term, MACs: map[string][]string{}}
+	for _, node := range slices.Sorted(maps.Keys(s.MACs)) {
+		var texts []string
+		for _, mac := range s.MACs[node] {
+			if _, err := net.ParseMAC(mac.String()); err == nil && len(texts) < maxMACs {
+				texts = append(texts, mac.String())
+			}
+		}
+		if len(texts) > 0 && len(node) <= maxName && len(f.MACs) < maxNodes {
+			f.MACs[node] = texts
+		}
+	}
+	return json.Marshal(f)
 }
 
 // Save replaces the state in dir, which it makes if need be. When it returns nil the new state is on disk; when it
@@ -96,7 +143,7 @@ func Save(dir string, s State) (err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("save state: %w", err)
 	}
-	b, err := json.Marshal(file{Version: version, Term: s.Term})
+	b, err := encode(s)
 	if err != nil {
 		return fmt.Errorf("save state: %w", err)
 	}

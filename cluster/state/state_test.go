@@ -1,9 +1,12 @@
 package state
 
 import (
+	"fmt"
 	"math"
+	"net"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"syscall"
 	"testing"
@@ -11,11 +14,12 @@ import (
 
 func TestStateSurvives(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "var", "lib", "tandem")
-	for _, want := range []State{{}, {Term: 1}, {Term: math.MaxUint64}, {Term: 7}} {
+	for _, want := range []State{{}, {Term: 1}, {Term: math.MaxUint64}, {Term: 7},
+		{Term: 8, MACs: map[string][]net.HardwareAddr{"lb1": {{2, 0, 0, 0, 0, 1}, {2, 0, 0, 0, 0, 2}}, "lb2": {{2, 0, 0, 0, 1, 1}}}}} {
 		if err := Save(dir, want); err != nil {
 			t.Fatal(err)
 		}
-		if got, warning := Load(dir); got != want || warning != nil {
+		if got, warning := Load(dir); !reflect.DeepEqual(got, want) || warning != nil {
 			t.Errorf("Load = %+v, %v, want %+v", got, warning, want)
 		}
 	}
@@ -37,9 +41,27 @@ func wantFiles(t *testing.T, dir string, want ...string) {
 	}
 }
 
+func TestWhatCannotBeKeptIsLeftOut(t *testing.T) {
+	dir := t.TempDir()
+	s := State{Term: 1, MACs: map[string][]net.HardwareAddr{"empty": nil, "bad": {{1}}}}
+	for i := range 200 {
+		s.MACs[fmt.Sprint("lb", i)] = make([]net.HardwareAddr, 0, 20)
+		for j := range 20 {
+			s.MACs[fmt.Sprint("lb", i)] = append(s.MACs[fmt.Sprint("lb", i)], net.HardwareAddr{2, 0, 0, 0, byte(i), byte(j)})
+		}
+	}
+	if err := Save(dir, s); err != nil {
+		t.Fatal(err)
+	}
+	got, warning := Load(dir)
+	if warning != nil || len(got.MACs) != maxNodes || len(got.MACs["lb0"]) != maxMACs || got.MACs["bad"] != nil {
+		t.Errorf("Load = %d nodes, %v", len(got.MACs), warning)
+	}
+}
+
 func TestNothingThereIsNoReasonToWarn(t *testing.T) {
 	for _, dir := range []string{t.TempDir(), filepath.Join(t.TempDir(), "not", "there")} {
-		if got, warning := Load(dir); got != (State{}) || warning != nil {
+		if got, warning := Load(dir); !reflect.DeepEqual(got, State{}) || warning != nil {
 			t.Errorf("Load(%s) = %+v, %v", dir, got, warning)
 		}
 	}
@@ -52,6 +74,7 @@ func TestCorruptFileIsKeptAndWarnedOf(t *testing.T) {
 		"zeros":           strings.Repeat("\x00", 512), // what some file systems leave after a power cut
 		"another version": `{"version":2,"term":9}`,
 		"no version":      `{"term":9}`,
+		"no MAC":          `{"version":1,"term":9,"macs":{"lb1":["zz"]}}`,
 		"negative":        `{"version":1,"term":-1}`,
 		"two in one":      `{"version":1,"term":9}{"version":1,"term":10}`,
 		"huge":            `{"version":1,"term":9}` + strings.Repeat(" ", maxSize),
@@ -62,7 +85,7 @@ func TestCorruptFileIsKeptAndWarnedOf(t *testing.T) {
 				t.Fatal(err)
 			}
 			got, warning := Load(dir)
-			if got != (State{}) || warning == nil || !strings.Contains(warning.Error(), "the file is kept as") {
+			if !reflect.DeepEqual(got, State{}) || warning == nil || !strings.Contains(warning.Error(), "the file is kept as") {
 				t.Errorf("Load = %+v, %v", got, warning)
 			}
 			wantFiles(t, dir, aside)
@@ -84,7 +107,7 @@ func TestStrangeFilesDoNotBlock(t *testing.T) {
 	if err := syscall.Mkfifo(filepath.Join(dir, fileName), 0o600); err != nil {
 		t.Skip("no pipes on this file system:", err)
 	}
-	if got, warning := Load(dir); got != (State{}) || warning == nil || !strings.Contains(warning.Error(), "not a regular file") {
+	if got, warning := Load(dir); !reflect.DeepEqual(got, State{}) || warning == nil || !strings.Contains(warning.Error(), "not a regular file") {
 		t.Errorf("Load of a pipe = %+v, %v", got, warning)
 	}
 }
@@ -102,15 +125,26 @@ func TestFailedSaveLeavesTheOldStateAndNoRubbish(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	f.Add([]byte(`{"version":1,"term":18446744073709551615}`)) // the largest term
-	f.Add([]byte(`{"version":1,"term":18446744073709551616}`)) // one more
-	f.Add([]byte(`{"version":1,"term":1e3}`))                  // no integer to encoding/json
-	f.Add([]byte(`{"version":1,"term":1,"later":{"a":[1]}}`))  // keys of a later release
-	f.Add([]byte("\x00\x00\x00"))                              // after a power cut
+	f.Add([]byte(`{"version":1,"term":18446744073709551615}`))                                    // the largest term
+	f.Add([]byte(`{"version":1,"term":18446744073709551616}`))                                    // one more
+	f.Add([]byte(`{"version":1,"term":1e3}`))                                                     // no integer to encoding/json
+	f.Add([]byte(`{"version":1,"term":1,"later":{"a":[1]}}`))                                     // keys of a later release
+	f.Add([]byte(`{"version":1,"macs":{"lb1":["02-00-00-00-00-01","0200.0000.0002"],"lb2":[]}}`)) // other spellings
+	f.Add([]byte("\x00\x00\x00"))                                                                 // after a power cut
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s, err := decode(b)
-		if err != nil && s != (State{}) {
-			t.Errorf("decode(%q) = %+v beside an error", b, s)
+		if err != nil {
+			if !reflect.DeepEqual(s, State{}) {
+				t.Errorf("decode(%q) = %+v beside an error", b, s)
+			}
+			return
+		}
+		again, err := encode(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := decode(again); err != nil || !reflect.DeepEqual(got, s) {
+			t.Errorf("decode(%q) = %+v, written and read again %+v, %v", b, s, got, err)
 		}
 	})
 }
