@@ -11,6 +11,7 @@ type Wish struct {
 	Hold bool
 	Term uint64
 	// Quiet, with Hold: have the addresses up and answer IP, but neither answer nor announce by ARP and ND. The two sides of a handover.
+	// A host without a gate cannot be quiet: State.Quiet stays false there.
 	Quiet bool
 	// Check runs the wire check until the wish no longer asks for it.
 	Check bool
@@ -20,8 +21,8 @@ type Wish struct {
 
 // State is what is so. It is a copy.
 type State struct {
-	Holds     bool // every address is on the link and the gate is open: others can reach it here
-	Quiet     bool // up, but silent on ARP and ND
+	Holds     bool // every address is on the link and the gate lets IP pass: who knows the way is served here
+	Quiet     bool // with Holds: silent on ARP and ND
 	Term      uint64
 	Since     time.Time
 	LinkUp    bool   // carrier, administratively up, an own address present
@@ -34,6 +35,13 @@ type State struct {
 	Err       error     // why the wish is not yet the fact
 	Sightings []Sighting
 	Readded   int // how often a VIP had to be put back since the start
+
+	// OthersAt is when a third party (neither this node nor a peer) was last heard on the link; OthersKnown is false if none ever answered there.
+	OthersAt    time.Time
+	OthersKnown bool
+	// Announced is when the addresses were last announced, and how often since the start.
+	AnnouncedAt time.Time
+	Announced   int
 }
 
 // Took says how long the steps of the last claim took.
@@ -55,4 +63,26 @@ type Wire struct {
 	ForeignAt  time.Time
 	ForeignMAC net.HardwareAddr
 	Deaf       bool // third parties answered before, were asked since the check began, and none was heard since
+}
+
+// Verdict is what a TCP connection attempt to a listener at a peer's MAC came to.
+type Verdict uint8
+
+const (
+	// NoAnswer: nothing came back in time.
+	NoAnswer Verdict = iota
+	// Refused: the host answers and nobody listens: the process is dead.
+	Refused
+	// Accepted: the listener is there.
+	Accepted
+)
+
+func (v Verdict) String() string {
+	switch v {
+	case Refused:
+		return "refused"
+	case Accepted:
+		return "accepted"
+	}
+	return "no answer"
 }

@@ -1,0 +1,81 @@
+package vip
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sys/unix"
+
+	"github.com/tandem-lb/tandem/vip/announce"
+	"github.com/tandem-lb/tandem/vip/fence"
+	"github.com/tandem-lb/tandem/vip/link"
+)
+
+// host is the kernel under us.
+type host struct {
+	links *link.Links
+	watch *link.Watch // the first one, opened in the right network namespace
+}
+
+var _ System = (*host)(nil)
+
+// Open opens the real system: the network namespace of the calling thread. A Keeper that uses another namespace than its process's first must also be
+// run on a thread in it (runtime.LockOSThread). Run closes the system.
+func Open(cfg Config, _ hclog.Logger) (System, error) {
+	links, err := link.Open()
+	if err != nil {
+		return nil, err
+	}
+	watch, err := links.Watch(cfg.Interface)
+	if err != nil {
+		_ = links.Close()
+		return nil, err
+	}
+	return &host{links: links, watch: watch}, nil
+}
+
+func (h *host) Watch(ctx context.Context, name string, each func(link.Fact)) error {
+	w := h.watch
+	h.watch = nil
+	if w == nil {
+		var err error
+		if w, err = h.links.Watch(name); err != nil {
+			return err
+		}
+	}
+	return w.Run(ctx, each)
+}
+
+func (h *host) Look(name string) (link.Fact, error)        { return h.links.Look(name) }
+func (h *host) Neighbours(index int) ([]netip.Addr, error) { return h.links.Neighbours(index) }
+func (h *host) Add(index int, p netip.Prefix, life time.Duration) error {
+	return h.links.Add(index, p, life)
+}
+func (h *host) Remove(index int, p netip.Prefix) error { return h.links.Remove(index, p) }
+
+func (h *host) Gate(node string, vips []netip.Addr, timeout time.Duration) (Gate, error) {
+	return fence.New(node, vips, timeout)
+}
+
+func (h *host) Listen(index int, six bool) (Port, error) { return announce.Listen(index, six) }
+
+func (h *host) Clock() time.Duration {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
+		return 0 // cannot be on Linux since 2.6.39
+	}
+	return time.Duration(ts.Nano())
+}
+
+func (h *host) Close() error {
+	if h.watch != nil {
+		// Never run: end its socket.
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		_ = h.watch.Run(ctx, func(link.Fact) {})
+		h.watch = nil
+	}
+	return h.links.Close()
+}

@@ -1,0 +1,259 @@
+package vip
+
+import (
+	"iter"
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/tandem-lb/tandem/vip/announce"
+	"github.com/tandem-lb/tandem/vip/fence"
+)
+
+// The part of the loop that speaks and listens on the link.
+
+const (
+	defendEvery  = time.Second // between announcements against someone else who claims the address
+	quietAgain   = time.Minute // after which the same sighting is news again
+	maxSightings = 16
+)
+
+func mapKeys[M ~map[K]V, K comparable, V any](m M) iter.Seq[K] { return maps.Keys(m) }
+
+// again begins the announcements anew, if this node holds and speaks.
+func (l *loop) again(reason string, now time.Time) {
+	if mode, _, _, _, _ := l.k.lease.view(); mode == fence.Open {
+		l.schedule.Restart(now)
+		l.reason = reason
+	}
+}
+
+// speak sends the announcements that are due.
+func (l *loop) speak(now time.Time) {
+	due := l.schedule.Due()
+	mac, ok := announce.MACOf(l.fact.MAC)
+	if due.IsZero() || now.Before(due) || l.port == nil || !ok {
+		return
+	}
+	if mode, _, _, _, _ := l.k.lease.view(); mode != fence.Open {
+		l.schedule.Stop() // lost a moment ago
+		return
+	}
+	var failed error
+	for _, frame := range l.announcements(mac) {
+		if err := l.port.Send(frame); err != nil {
+			failed = err
+		}
+	}
+	l.schedule.Sent(now)
+	l.fail("announce", failed)
+	if failed != nil {
+		l.k.log.Warn("announcing failed", "err", failed)
+		return
+	}
+	l.announcedAt = now
+	l.announced++
+	if l.reason != "" {
+		l.k.log.Info("announced", "term", l.wish.Term, "reason", l.reason)
+		l.reason = ""
+	} else {
+		l.k.log.Debug("announced again", "term", l.wish.Term)
+	}
+}
+
+func (l *loop) announcements(mac announce.MAC) [][]byte {
+	k := l.k
+	k.in.mu.Lock()
+	router, told := k.in.others.mac(k.cfg.Gateway)
+	k.in.mu.Unlock()
+	var frames [][]byte
+	for _, v := range k.vips {
+		direct := told && v.Is4() == k.cfg.Gateway.Is4()
+		if v.Is4() {
+			frames = append(frames, announce.Gratuitous(mac, mac, v), announce.GratuitousReply(mac, mac, v))
+			if direct {
+				frames = append(frames, announce.Tell(mac, v, router, k.cfg.Gateway))
+			}
+			continue
+		}
+		frames = append(frames, announce.Unsolicited(mac, mac, v, announce.MAC{}, netip.Addr{}))
+		if direct {
+			frames = append(frames, announce.Unsolicited(mac, mac, v, router, k.cfg.Gateway))
+		}
+	}
+	return frames
+}
+
+// hear looks at frames of others that claim a virtual address: answers to the wire check, and, while this node holds, sightings.
+func (l *loop) hear(claims []seen, now time.Time) {
+	k := l.k
+	mode, _, _, _, _ := k.lease.view()
+	own := k.own(l.fact)
+	for _, c := range claims {
+		k.in.mu.Lock()
+		peer := k.in.isPeer(c.MAC)
+		k.in.mu.Unlock()
+		// IPv6 has nothing by which an answer could tell which question it answers.
+		direct := c.Reply && (c.Addr.Is6() || slices.Contains(own, c.To))
+		l.check.heard(c.MAC, peer, direct, c.at)
+		if l.check.doubt && peer && !direct && l.port != nil && l.probed != l.check.round {
+			l.probed = l.check.round
+			l.probe(c.MAC, c.Addr)
+		}
+		if mode == fence.Open {
+			l.sighted(c, now)
+		}
+	}
+	if l.defend && !now.Before(l.defended.Add(defendEvery)) {
+		l.defend, l.defended = false, now
+		l.again("somebody else claims the address", now)
+	}
+}
+
+func (l *loop) sighted(c seen, now time.Time) {
+	i := slices.IndexFunc(l.sightings, func(s Sighting) bool { return s.Addr == c.Addr && string(s.MAC) == string(c.MAC[:]) })
+	news := i < 0 || now.Sub(l.sightings[i].At) > quietAgain
+	if i >= 0 && now.Sub(l.sightings[i].At) < defendEvery {
+		return
+	}
+	if i >= 0 {
+		l.sightings = slices.Delete(l.sightings, i, i+1)
+	}
+	if len(l.sightings) >= maxSightings {
+		l.sightings = slices.Delete(l.sightings, 0, 1)
+	}
+	l.sightings = append(slices.Clip(l.sightings), Sighting{Addr: c.Addr, MAC: c.MAC.HardwareAddr(), At: c.at})
+	l.defend = true
+	if news {
+		l.k.in.mu.Lock()
+		peer := l.k.in.peers[c.MAC]
+		l.k.in.mu.Unlock()
+		l.k.log.Warn("somebody else claims the vip", "vip", c.Addr, "mac", c.MAC, "peer", peer, "term", l.term)
+	}
+}
+
+// ask sends the questions that are due: of the wire check, and to third parties.
+func (l *loop) ask(now time.Time) {
+	switch {
+	case l.wish.Check && !l.check.running():
+		l.check.start(now)
+	case !l.wish.Check && l.check.running():
+		l.check.stop()
+	}
+	if l.port != nil && !l.busy && !l.restAt.IsZero() && !now.Before(l.restAt) {
+		l.restAt = time.Time{}
+		l.give(rest, nil)
+	}
+	if l.port == nil || !l.linkUp {
+		return
+	}
+	round := l.check.tick(now)
+	if round {
+		for _, v := range l.k.vips {
+			l.probe(announce.MAC{}, v)
+		}
+	}
+	if idle := !now.Before(l.askAt); round || idle {
+		l.askOthers()
+		if idle {
+			l.askAt = now.Add(askEvery)
+			l.askAround()
+		}
+	}
+}
+
+// probe asks who has a virtual address: everybody, or one MAC.
+func (l *loop) probe(to announce.MAC, v netip.Addr) {
+	mac, ok := announce.MACOf(l.fact.MAC)
+	own, has := l.fact.Own(v, l.k.vips)
+	if !ok {
+		return
+	}
+	var frame []byte
+	switch {
+	case v.Is6() && has:
+		frame = announce.Solicit(mac, own, v, to)
+	case v.Is6():
+		return // from :: the holder would announce itself to everybody
+	case to == announce.MAC{}:
+		frame = announce.Ask(announce.Broadcast(), mac, netip.IPv4Unspecified(), v)
+	case has:
+		frame = announce.Ask(to, mac, own, v)
+	default:
+		return
+	}
+	l.fail("probe", l.port.Send(frame))
+}
+
+// askOthers asks third parties for their MAC.
+func (l *loop) askOthers() {
+	mac, ok := announce.MACOf(l.fact.MAC)
+	if !ok {
+		return
+	}
+	l.k.in.mu.Lock()
+	if len(l.k.in.others.targets) == 0 {
+		l.k.in.others.aim(l.configured(), nil)
+	}
+	targets := slices.Clone(l.k.in.others.targets)
+	l.k.in.mu.Unlock()
+	for _, t := range targets {
+		own, has := l.fact.Own(t, l.k.vips)
+		switch {
+		case !has:
+		case t.Is4():
+			_ = l.port.Send(announce.Ask(announce.Broadcast(), mac, own, t)) // a probe's error tells of the same
+		default:
+			_ = l.port.Send(announce.Solicit(mac, own, t, announce.MAC{}))
+		}
+	}
+}
+
+// configured lists the third parties from the configuration that are on the link.
+func (l *loop) configured() []netip.Addr {
+	var on []netip.Addr
+	for _, a := range append([]netip.Addr{l.k.cfg.Gateway}, l.k.cfg.Neighbours...) {
+		if a.IsValid() && (a.IsLinkLocalUnicast() || l.onLink(a)) && !slices.Contains(l.k.vips, a) {
+			on = append(on, a)
+		}
+	}
+	return on
+}
+
+func (l *loop) onLink(a netip.Addr) bool {
+	for _, x := range l.fact.Addrs {
+		if x.Prefix.Contains(a) && x.Prefix.Addr() != a {
+			return true
+		}
+	}
+	return false
+}
+
+// askAround has the kernel's neighbour table read, for further third parties.
+func (l *loop) askAround() {
+	if !l.busy && l.fact.Index != 0 {
+		l.give(look, nil)
+	}
+}
+
+// offered takes the kernel's neighbour table.
+func (l *loop) offered(d done, now time.Time) {
+	if d.index != l.fact.Index || l.port == nil {
+		return
+	}
+	k := l.k
+	offered := slices.DeleteFunc(d.neighbours, func(a netip.Addr) bool {
+		return slices.Contains(k.vips, a) || !a.Is4() && !a.Is6() || a.IsMulticast()
+	})
+	slices.SortFunc(offered, netip.Addr.Compare)
+	k.in.mu.Lock()
+	k.in.others.forget(k.in.isPeer, now)
+	before := len(k.in.others.targets)
+	k.in.others.aim(l.configured(), offered)
+	more := len(k.in.others.targets) > before
+	k.in.mu.Unlock()
+	if more && l.linkUp {
+		l.askOthers()
+	}
+}
