@@ -36,6 +36,7 @@ const (
 	ReasonDeaf         Reason = "deaf"         // this node hears nobody on the link, so silence proves nothing
 	ReasonPathBroken   Reason = "path-broken"  // the last holder is silent but answers on the wire: the path is broken, not the peer
 	ReasonForeignWait  Reason = "foreign-wait" // somebody who is no peer answers on the wire: waiting as long as a lease can last
+	ReasonInUse        Reason = "in-use"       // somebody answers on the wire, and may be a peer that was never heard since the start
 	ReasonTelling      Reason = "telling"      // about to claim on silence, and telling a peer that may hear this node
 	ReasonBetter       Reason = "better-peer"  // a better candidate should claim; waiting in case it does not
 )
@@ -97,6 +98,8 @@ func (r Reason) String() string {
 		return "the silent leader answers on the wire"
 	case ReasonForeignWait:
 		return "a stranger answers on the wire"
+	case ReasonInUse:
+		return "somebody answers on the wire who may be a peer that was never heard"
 	case ReasonTelling:
 		return "the others must hear first that this node is about to claim"
 	case ReasonBetter:
