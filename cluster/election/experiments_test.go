@@ -95,6 +95,7 @@ func silentCut(r *run) {
 		r.w.failf("%s did not claim within %d ms of the cut", s[0].policy.Name, fo+15)
 	}
 	r.wait(r.w.rng.IntN(1000))
+	r.w.serves = 0 // the clients' caches point to the other one
 	r.do("repair "+l.policy.Name, func() { l.rx, l.tx = true, true })
 	r.wait(500)
 	r.leads(s[0], "after the heal")
