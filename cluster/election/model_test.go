@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -28,6 +29,7 @@ func TestModel(t *testing.T) {
 		n = min(n, 2000)
 	}
 	t.Logf("%d schedules from -seed=%d", n, *seed)
+	defer debug.SetGCPercent(debug.SetGCPercent(800))
 	var next atomic.Uint64
 	var mu sync.Mutex // guards failures and sum
 	var failures []uint64

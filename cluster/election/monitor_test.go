@@ -119,6 +119,9 @@ func (m *monitor) opens(i int, n *node) {
 		if j == i || !h.open() || m.opened[j] == 0 || m.w.now-m.opened[j] < race || h.p == nil || handing(h, n) {
 			continue
 		}
+		if m.w.loss > 0 && !h.live() {
+			continue // its last beats may have been lost: its gate was renewed later than it was heard
+		}
 		settled := m.w.now-n.p.started > fo
 		if m.good[j][i] != 0 && m.w.now-m.good[j][i] > fo+50 && settled && m.w.now-h.p.started > fo+50 {
 			m.w.failf("%s begins to hold (%s) though the beats of %s, which holds, reach it", n.policy.Name, n.p.d.Reason, h.policy.Name)
