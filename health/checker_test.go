@@ -65,8 +65,9 @@ func TestABackendGoesDownAndComesUpAgain(t *testing.T) {
 		w.serve(web1, nil)
 		// The next probe comes within an interval and a tenth, the second failure a fast one later.
 		after(1100*time.Millisecond + 110*time.Millisecond)
-		if st := w.Snapshot()[0]; st.State != Down {
-			t.Fatalf("refused for 1.21 s: %+v, want down", st)
+		st := w.Snapshot()[0]
+		if st.State != Down || st.Since.Sub(w.started) < 5*time.Second || !st.Since.Equal(st.At) {
+			t.Fatalf("refused for 1.21 s: %+v, want down since then", st)
 		}
 		after(3 * time.Second)
 		w.serve(web1, accept)

@@ -72,6 +72,7 @@ func TestAnswersAreJudged(t *testing.T) {
 		"body":             {Config{ExpectBody: "ell"}, answer(ok), true, `status 200, body contains "ell"`},
 		"body without":     {Config{ExpectBody: "bye"}, answer(ok), false, `status 200, body does not contain "bye"`},
 		"body chunked":     {Config{ExpectBody: "hello"}, answer("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n"), true, `status 200, body contains "hello"`},
+		"body in pieces":   {Config{ExpectBody: "hello"}, drip("HTTP/1.1 200 OK\r\n\r\nhe", "llo", time.Millisecond), true, `status 200, body contains "hello"`},
 		"body to the end":  {Config{ExpectBody: "hello"}, answer("HTTP/1.1 200 OK\r\n\r\nhello"), true, `status 200, body contains "hello"`},
 		"body cut short":   {Config{ExpectBody: "bye"}, answer("HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhello"), false, "body: the backend closed the connection"},
 		"last byte of 64K": {Config{ExpectBody: "xyz"}, answer("HTTP/1.1 200 OK\r\n\r\n" + big[3:] + "xyz"), true, `status 200, body contains "xyz"`},
@@ -121,6 +122,32 @@ func TestTheRequestIsPlain(t *testing.T) {
 			t.Errorf("%+v asked\n%q, want\n%q", c.cfg, got, c.want)
 		}
 	}
+}
+
+func TestADecentBackendIsNotCutShort(t *testing.T) {
+	var err error
+	probeOnce(t, Config{}, func(c net.Conn) {
+		answer("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello")(c)
+		time.Sleep(drainTime / 2)
+		_, err = c.Write([]byte("hello"))
+	})
+	if err != nil {
+		t.Errorf("the rest of the answer: %v, want it to be read", err)
+	}
+}
+
+func TestAnEndlessAnswerHoldsAProbeUpOnlyBriefly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeNet()
+		f.serve(web1, drip("HTTP/1.1 200 OK\r\n\r\n", "x", time.Millisecond))
+		p := newProber(Target{Address: web1, Config: Config{Type: HTTP}}, f.connect)
+		started := time.Now()
+		r := p.probe(t.Context())
+		if d := time.Since(started); !r.ok || r.took != 0 || d > drainTime {
+			t.Errorf("the probe took %v and says %+v, want up after 0s and an end within %v", d, r, drainTime)
+		}
+		f.wg.Wait()
+	})
 }
 
 func TestTheProxyOfTheEnvironmentIsNotUsed(t *testing.T) {

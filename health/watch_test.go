@@ -36,6 +36,19 @@ func TestAFailureAfterOversleepIsForgivenOnce(t *testing.T) {
 	})
 }
 
+func TestAProbeThatCouldNotBeMadeIsRepeatedSoon(t *testing.T) {
+	var log logBuffer
+	w := newWatch(target("web", "web1", web1.String(), Config{}), nil, logger(&log))
+	w.take(passed("connected"))
+	if w.pause() != w.cfg.Interval {
+		t.Errorf("pause while up = %v, want %v", w.pause(), w.cfg.Interval)
+	}
+	w.take(result{local: true})
+	if w.pause() != w.cfg.FastInterval {
+		t.Errorf("pause after a probe that could not be made = %v, want %v", w.pause(), w.cfg.FastInterval)
+	}
+}
+
 func TestATimeoutThatEndsInTimeCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log logBuffer
