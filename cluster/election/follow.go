@@ -7,7 +7,7 @@ func (s *scene) follow() Decision {
 	self := s.v.Self
 	holder, held := s.holder()
 	unheard, yield := s.unhearing(0)
-	if s.ordered(holder, held) && !yield {
+	if s.ordered() && !yield {
 		s.memo.movedAt = s.now
 		return s.claim(self.Take.Term, ReasonOrdered, self.Take.From)
 	}
@@ -43,11 +43,11 @@ func (s *scene) follow() Decision {
 
 // ordered reports whether the order to take over is valid now. One that waited in a buffer while this process slept, or
 // that was overtaken by another claim or a cancellation, is not.
-func (s *scene) ordered(holder Peer, held bool) bool {
+func (s *scene) ordered() bool {
 	t, self := s.v.Self.Take, s.v.Self
 	from, ok := s.peer(t.From)
 	switch {
-	case self.Leaving, !ok, !s.fresh(from), held && holder.Name != t.From:
+	case self.Leaving, !ok, !s.fresh(from):
 		return false
 	case !t.At.After(s.doubt()), !from.HeardAt.After(s.doubt()), s.now.Sub(t.At) >= 4*s.p.Handover:
 		return false
@@ -55,7 +55,7 @@ func (s *scene) ordered(holder Peer, held bool) bool {
 		return false
 	}
 	for _, q := range s.peers {
-		if q.Term >= t.Term {
+		if q.Term >= t.Term || q.Name != t.From && q.Holds && s.fresh(q) {
 			return false
 		}
 	}
