@@ -1,0 +1,108 @@
+package cluster
+
+import (
+	"context"
+	"time"
+
+	"github.com/tandem-lb/tandem/cluster/election"
+	"github.com/tandem-lb/tandem/cluster/pulse"
+)
+
+// act makes a decision known: the wish to the VIP, orders and answers to the peers.
+func (n *Node) act(ctx context.Context, v election.View, f Facts, d election.Decision, now time.Time) {
+	n.story(v, f, d, now)
+	n.decided = d
+	if d.Hold && d.Term != n.term {
+		n.term = d.Term
+		n.learn(d.Term)
+	}
+	if d.Hold != n.wish {
+		n.wish, n.wishAt = d.Hold, now
+		if !d.Hold {
+			n.reset(now)
+		}
+	}
+	resetting := n.going && n.resetting(now)
+	n.give(ctx, d, now)
+	quiet := n.going || n.taking(v, now)
+	hold := d.Hold || resetting
+	n.VIP.Want(Wish{Hold: hold, Term: n.term, Quiet: hold && (quiet || resetting), Check: d.Check, Reason: d.Reason.String()})
+	n.silenced(ctx, f)
+	if n.taking(v, now) {
+		n.prepared(ctx, f)
+	}
+	n.meet(v, f, now)
+}
+
+// resetWait bounds how long a leader that has handed over keeps answering IP, in silence on ARP and ND, while its client connections are reset.
+const resetWait = 50 * time.Millisecond
+
+// reset ends the client connections of a node that lets go, so that clients learn at once instead of waiting for an answer that cannot come.
+func (n *Node) reset(now time.Time) {
+	done := make(chan struct{})
+	n.resetDone, n.resetBy = done, now.Add(resetWait)
+	n.tasks.Go(func() {
+		defer close(done)
+		n.Traffic.Reset()
+	})
+}
+
+func (n *Node) resetting(now time.Time) bool {
+	if n.resetDone == nil || now.After(n.resetBy) {
+		return false
+	}
+	select {
+	case <-n.resetDone:
+		return false
+	default:
+		return true
+	}
+}
+
+// meet announces again when a rival holder was met and when it has let go: caches on the segment may point to either.
+func (n *Node) meet(v election.View, f Facts, now time.Time) {
+	var rivals bool
+	for _, p := range v.Peers {
+		rivals = rivals || (p.Holds && now.Sub(p.HeardAt) < n.Policy.Failover)
+	}
+	rivals = rivals && f.Holds && n.giving.To == ""
+	switch {
+	case rivals && !n.rivals:
+		n.rivalSince = now
+		n.log.Warn("two nodes hold the VIP", "node", n.Policy.Name, "term", n.term, "stays", n.wish)
+	case !rivals && n.rivals:
+		n.log.Warn("one node holds the VIP again", "holds", f.Holds, "dual", now.Sub(n.rivalSince).Round(time.Millisecond))
+	}
+	if rivals != n.rivals && n.wish {
+		n.VIP.Announce("two nodes held the VIP")
+	}
+	n.rivals = rivals
+}
+
+// publish tells the peers the facts.
+func (n *Node) publish(v election.View, f Facts, d election.Decision, now time.Time) {
+	holds := f.Holds || (f.Quiet && n.going) // a leader that hands over holds until the other does
+	n.Pulse.Publish(pulse.Beat{
+		Term: n.term, Newest: n.newest, Priority: uint8(n.Policy.Priority), Rank: uint16(min(v.Self.Rank, 1<<16-1)),
+		Holds: holds, Fit: v.Self.Fit && v.Self.LinkUp, Wants: d.Wants,
+		HearsOthers: n.hearsOthers(v, f, now), Served: v.Self.Served,
+		Late: d.Late, Answered: d.Answered, Settling: !d.Settled, Leaving: n.leaving,
+	})
+	m := n.Meta
+	m.Term, m.Holds, m.Fit, m.MACs = n.newest, holds, v.Self.Fit, f.MACs
+	n.Gossip.SetMeta(m)
+	n.status.Store(n.report(v, f, d, now))
+}
+
+// hearsOthers reports whether third parties on the link are heard, as far as there is a reason to doubt it.
+func (n *Node) hearsOthers(v election.View, f Facts, now time.Time) bool {
+	if !f.OthersKnown {
+		return true
+	}
+	for _, p := range v.Peers {
+		if !p.HeardAt.IsZero() && now.Sub(p.HeardAt) > n.Policy.Failover/4 && !f.OthersAt.After(p.HeardAt) {
+			return false
+		}
+	}
+	return true
+}

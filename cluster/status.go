@@ -1,0 +1,89 @@
+package cluster
+
+import (
+	"slices"
+	"time"
+
+	"github.com/tandem-lb/tandem/cluster/election"
+)
+
+// PeerState is what a node makes of a peer.
+type PeerState string
+
+const (
+	PeerUnknown PeerState = "unknown" // configured or a member, but never heard by beat
+	PeerAlive   PeerState = "alive"
+	PeerSilent  PeerState = "silent"
+	PeerCrashed PeerState = "crashed"
+	PeerLeft    PeerState = "left"
+)
+
+// Status is a node's view of itself and its peers. It is a copy.
+type Status struct {
+	Node     string
+	Settled  bool
+	Hold     bool // the wish
+	Holds    bool // the fact
+	Quiet    bool // in the middle of a handover
+	Since    time.Time
+	Term     uint64
+	Reason   election.Reason
+	About    string // the peer that the reason is about
+	Fitness  Fitness
+	Link     string // what is wrong with the link; empty: nothing
+	Leaving  bool
+	Peers    []PeerStatus
+	Facts    Facts
+	Failover []Failover // newest last
+}
+
+// PeerStatus is what is known of one peer.
+type PeerStatus struct {
+	election.Peer
+	State PeerState
+}
+
+// Failover is one move of the VIP to this node.
+type Failover struct {
+	At     time.Time
+	From   string // empty: nobody held before
+	Term   uint64
+	Reason election.Reason
+	// Took is the time from the last sign of the old holder to the announcement here; for a handover, from the order.
+	Took time.Duration
+}
+
+// Status returns what the loop saw and decided at its last turn.
+func (n *Node) Status() Status { return *n.status.Load() }
+
+func (n *Node) report(v election.View, f Facts, d election.Decision, now time.Time) *Status {
+	s := &Status{
+		Node: n.Policy.Name, Settled: d.Settled, Hold: d.Hold, Holds: f.Holds, Quiet: f.Quiet, Since: n.wishAt,
+		Term: n.term, Reason: d.Reason, About: d.Peer, Fitness: Fitness{Fit: v.Self.Fit, Rank: v.Self.Rank},
+		Leaving: n.leaving, Facts: f, Failover: slices.Clone(n.failovers),
+	}
+	if !f.LinkUp {
+		s.Link = f.LinkWhy
+	}
+	if s.Since.IsZero() {
+		s.Since = n.started
+	}
+	for _, p := range v.Peers {
+		s.Peers = append(s.Peers, PeerStatus{p, n.stateOf(p, now)})
+	}
+	return s
+}
+
+func (n *Node) stateOf(p election.Peer, now time.Time) PeerState {
+	switch {
+	case p.Left:
+		return PeerLeft
+	case p.HeardAt.IsZero():
+		return PeerUnknown
+	case p.Crashed:
+		return PeerCrashed
+	case now.Sub(p.HeardAt) >= n.Policy.Failover:
+		return PeerSilent
+	}
+	return PeerAlive
+}
