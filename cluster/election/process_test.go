@@ -26,7 +26,10 @@ func (n *node) step() {
 		n.gate = w.now + ms(n.policy.Failover)
 		w.sayf("%s is reachable", n.policy.Name)
 	}
-	beats := w.now%beatEvery == p.phase
+	beats := w.now >= p.beats
+	if beats {
+		p.beats = max(p.beats, w.now-beatEvery+1) + beatEvery
+	}
 	if beats && p.holds {
 		n.gate = w.now + ms(n.policy.Failover)
 	}

@@ -76,7 +76,7 @@ type node struct {
 type process struct {
 	self    election.Self
 	d       election.Decision
-	phase   int
+	beats   int // when the next one is due
 	boot    int
 	seq     int
 	turn    int // its last turn
@@ -208,7 +208,7 @@ func (n *node) start() {
 	}
 	n.boots++
 	n.gate = never // what a former process left is swept
-	p := &process{boot: n.boots, phase: n.w.rng.IntN(beatEvery), turn: n.w.now, lateAt: never, started: n.w.now, dirty: true}
+	p := &process{boot: n.boots, beats: n.w.now + n.w.rng.IntN(beatEvery), turn: n.w.now, lateAt: never, started: n.w.now, dirty: true}
 	p.self = election.Self{Started: at(n.w.now), Term: n.disk.term, Newest: n.disk.newest}
 	p.wire = wire{since: never, peerAt: never, foreignAt: never, thirdAt: never}
 	for i := range p.peers {
