@@ -20,9 +20,13 @@ type ListenerConfig struct {
 	Bind     netip.AddrPort
 	Protocol Protocol
 	Pool     string
-	// IdleTimeout ends a TCP session in which no byte moved either way, and an upgraded (websocket) one;
-	// default 1h for tcp. Of an http listener: how long a keep-alive connection may wait for its next request; default 60 s.
+	// IdleTimeout ends a TCP session in which no byte moved either way; default 1 h. Of an http listener: how long a keep-alive connection may wait for its next request; default 60 s.
 	IdleTimeout time.Duration
+	// TunnelTimeout is IdleTimeout for upgraded (websocket) connections of an http listener; default 1 h.
+	TunnelTimeout time.Duration
+	// HalfCloseTimeout bounds the silence of a TCP session of which one side has said that it sends no more; default 1 min.
+	// Without it such sessions stay when the other side has vanished.
+	HalfCloseTimeout time.Duration
 	// HeaderTimeout is how long a client may take to send a whole request header (http only); default 5 s.
 	HeaderTimeout time.Duration
 	// BodyTimeout is how long a client or a backend may be silent within a body (http only); default 30 s.
@@ -41,4 +45,58 @@ type Config struct {
 	Listeners []ListenerConfig
 	// Drain bounds how long sessions may go on after a stop was asked for; zero: 30 s.
 	Drain time.Duration
+}
+
+// Defaults, by what they bound.
+const (
+	defaultIdle      = time.Hour
+	defaultKeepAlive = time.Minute
+	defaultHalfClose = time.Minute
+	defaultHeader    = 5 * time.Second
+	defaultBody      = 30 * time.Second
+	defaultResponse  = 30 * time.Second
+	defaultDrain     = 30 * time.Second
+	defaultMaxHeader = 32 << 10
+	// forever stands for "no bound": longer than any process runs.
+	forever = 10 * 365 * 24 * time.Hour
+)
+
+// withDefaults returns l with every zero replaced by its default and every negative duration by forever.
+func (l ListenerConfig) withDefaults() ListenerConfig {
+	idle := defaultIdle
+	if l.Protocol == HTTP {
+		idle = defaultKeepAlive
+	}
+	for _, d := range []struct {
+		value *time.Duration
+		zero  time.Duration
+	}{
+		{&l.IdleTimeout, idle},
+		{&l.TunnelTimeout, defaultIdle},
+		{&l.HalfCloseTimeout, defaultHalfClose},
+		{&l.HeaderTimeout, defaultHeader},
+		{&l.BodyTimeout, defaultBody},
+		{&l.ResponseTimeout, defaultResponse},
+	} {
+		switch {
+		case *d.value == 0:
+			*d.value = d.zero
+		case *d.value < 0:
+			*d.value = forever
+		}
+	}
+	if l.MaxHeader <= 0 {
+		l.MaxHeader = defaultMaxHeader
+	}
+	return l
+}
+
+// trusts reports whether the forwarding fields of a peer are believed.
+func (l *ListenerConfig) trusts(peer netip.Addr) bool {
+	for _, p := range l.TrustedProxies {
+		if p.Contains(peer) {
+			return true
+		}
+	}
+	return false
 }

@@ -1,0 +1,174 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"runtime"
+	"time"
+
+	"github.com/tandem-lb/tandem/proxy/http1"
+)
+
+// statusGone stands in logs for the answer that a client did not wait for; nginx has coined it.
+const statusGone = 499
+
+// start prepares for the body of r.
+func (p *bodyPump) start(r *http1.Request) {
+	p.chunked, p.left, p.chunks = r.Chunked, r.Length, http1.Chunks{}
+	p.stop.Store(false)
+	p.failed.Store(false)
+	p.complete, p.status, p.reason = false, 0, ""
+}
+
+// pump starts to carry the request's body to the backend. The connection's goroutine waits for the answer
+// meanwhile, for it may come before the body has ended, and then ends it.
+func (c *client) pump(w *work, conn *backendConn) {
+	w.body.running = true
+	go c.pumpBody(w, conn)
+}
+
+// pumpBody is the goroutine that carries a body. It has c.in's reading side to itself.
+func (c *client) pumpBody(w *work, conn *backendConn) {
+	p := &w.body
+	err := c.carryBody(p, conn)
+	blameClient := func(status int, reason string) {
+		p.status, p.reason = status, reason
+		p.failed.Store(true)
+		_ = conn.SetReadDeadline(past()) // wakes who waits for the answer
+	}
+	refused, malformed := errors.AsType[*http1.Error](err)
+	_, writing := errors.AsType[*writeError](err)
+	switch {
+	case err == nil:
+		p.complete = true
+	case p.stop.Load(), writing:
+		// The backend wants no more of it. Its answer may already be on the way.
+	case malformed:
+		blameClient(refused.Status, refused.Reason)
+	case errors.Is(err, errTimeout):
+		blameClient(408, "body did not come in time")
+	default:
+		blameClient(statusGone, "client went away within the body")
+	}
+	p.done <- struct{}{}
+}
+
+func (c *client) carryBody(p *bodyPump, conn *backendConn) error {
+	if p.chunked {
+		return c.carryChunks(p, conn)
+	}
+	for {
+		b := c.in.pending()
+		if int64(len(b)) > p.left {
+			b = b[:p.left]
+		}
+		if len(b) > 0 {
+			if _, err := conn.Write(b); err != nil {
+				return &writeError{err}
+			}
+		}
+		c.in.consume(len(b))
+		p.left -= int64(len(b))
+		if p.left == 0 {
+			return nil
+		}
+		if err := c.moreBody(p); err != nil {
+			return err
+		}
+	}
+}
+
+func (c *client) carryChunks(p *bodyPump, conn *backendConn) error {
+	out := c.listener.proxy.buffers.get()[:0]
+	defer func() { c.listener.proxy.buffers.put(out) }()
+	for {
+		data, n, err := p.chunks.Next(c.in.pending())
+		if err != nil {
+			return err
+		}
+		out = appendChunk(out, data)
+		if p.chunks.Done() {
+			out = append(out, "0\r\n"...)
+			out = p.chunks.AppendTrailer(out)
+			out = append(out, "\r\n"...)
+		}
+		c.in.consume(n)
+		wants := len(data) == 0
+		if (wants || len(out) >= flushAt || p.chunks.Done()) && len(out) > 0 {
+			if _, err := conn.Write(out); err != nil {
+				return &writeError{err}
+			}
+			out = out[:0]
+		}
+		switch {
+		case p.chunks.Done():
+			return nil
+		case wants:
+			if err := c.moreBody(p); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// moreBody waits for more of the body.
+func (c *client) moreBody(p *bodyPump) error {
+	for {
+		c.in.arm(time.Now(), c.listener.cfg.BodyTimeout)
+		// The order matters: stopPump sets stop first and then wakes the reader.
+		if p.stop.Load() {
+			return errTimeout
+		}
+		switch err := c.in.fill(); {
+		case errors.Is(err, errTimeout) && !p.stop.Load() && time.Now().Before(c.in.deadline):
+			c.in.by(c.in.deadline) // woken by a drain that took us for idle
+		case err == io.EOF:
+			return io.ErrUnexpectedEOF
+		default:
+			return err
+		}
+	}
+}
+
+// pumpEnded reports whether nothing is being sent to the backend any more.
+func (c *client) pumpEnded(w *work) bool {
+	if !w.body.running {
+		return true
+	}
+	select {
+	case <-w.body.done:
+		w.body.running = false
+		return true
+	default:
+		return false
+	}
+}
+
+// bodySent reports whether the backend has been sent the whole request.
+func (c *client) bodySent(w *work) bool {
+	if !c.pumpEnded(w) {
+		// The answer to the last byte often overtakes the goroutine that has sent it.
+		runtime.Gosched()
+		c.pumpEnded(w)
+	}
+	return !w.body.running && w.body.complete
+}
+
+// awaitPump waits for the goroutine that carries the body.
+func (c *client) awaitPump(w *work) {
+	if w.body.running {
+		<-w.body.done
+		w.body.running = false
+	}
+}
+
+// stopPump ends the carrying of the body, if it still goes on; then neither connection can be used again.
+func (c *client) stopPump(w *work, conn *backendConn) {
+	if c.pumpEnded(w) {
+		return
+	}
+	w.body.stop.Store(true)
+	_ = c.in.SetReadDeadline(past())
+	_ = conn.Close()
+	c.awaitPump(w)
+}

@@ -1,0 +1,173 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/tandem-lb/tandem/proxy/pool"
+)
+
+const (
+	// reopen is how long a listener that could not open waits before it tries again.
+	reopen = time.Second
+	// lookAgain is after how many attempts the holder of a taken port is looked up again, which
+	// costs a walk through /proc.
+	lookAgain = 30
+)
+
+// ListenerStatus describes one listener at one moment.
+type ListenerStatus struct {
+	Name     string
+	Bind     netip.AddrPort
+	Protocol Protocol
+	Pool     string
+	Open     bool
+	Error    string // why it is not open; empty before the first attempt
+	Accepted uint64 // connections since the start
+	Active   int    // TCP sessions; HTTP requests in flight, as in Proxy.Active
+	Sessions int    // connections now
+}
+
+type listener struct {
+	proxy *Proxy
+	cfg   ListenerConfig
+	pool  *pool.Pool
+	log   hclog.Logger
+
+	sessions sessions
+	accepted atomic.Uint64
+	active   atomic.Int64
+	open     atomic.Int64 // connections
+
+	mu  sync.Mutex // guards what follows
+	up  bool
+	err string
+}
+
+func newListener(p *Proxy, cfg ListenerConfig, backends *pool.Pool) *listener {
+	return &listener{proxy: p, cfg: cfg, pool: backends, log: p.log.With("listener", cfg.Name)}
+}
+
+func (l *listener) snapshot() ListenerStatus {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return ListenerStatus{
+		Name: l.cfg.Name, Bind: l.cfg.Bind, Protocol: l.cfg.Protocol, Pool: l.cfg.Pool,
+		Open: l.up, Error: l.err,
+		Accepted: l.accepted.Load(), Active: int(l.active.Load()), Sessions: int(l.open.Load()),
+	}
+}
+
+// run keeps the listener open until ctx is done.
+func (l *listener) run(ctx context.Context) {
+	for attempt := 0; ctx.Err() == nil; attempt++ {
+		s, err := listen(l.cfg)
+		if err == nil {
+			l.set(true, "")
+			l.log.Info("listening", "addr", l.cfg.Bind)
+			attempt = 0
+			err = l.serve(ctx, s)
+			l.set(false, "")
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		l.failed(err, attempt)
+		select {
+		case <-ctx.Done():
+		case <-time.After(reopen):
+		}
+	}
+}
+
+// failed tells why the listener is not open, when that is news.
+func (l *listener) failed(err error, attempt int) {
+	reason := err.Error()
+	if errors.Is(err, unix.EADDRINUSE) {
+		l.mu.Lock()
+		known := l.err
+		l.mu.Unlock()
+		if known != "" && attempt%lookAgain != 0 {
+			return
+		}
+		if holder := portHolder(l.cfg.Bind); holder != "" {
+			reason += ": " + holder + " has it"
+		}
+	}
+	if l.set(false, reason) {
+		l.log.Error("listener could not open", "addr", l.cfg.Bind, "err", reason)
+	}
+}
+
+// set records whether the listener is open and reports whether that is news.
+func (l *listener) set(up bool, reason string) bool {
+	l.mu.Lock()
+	news := l.up != up || l.err != reason
+	l.up, l.err = up, reason
+	l.mu.Unlock()
+	if news {
+		l.proxy.poke()
+	}
+	return news
+}
+
+// serve accepts until ctx is done or the socket is broken.
+func (l *listener) serve(ctx context.Context, s *socket) error {
+	stop := context.AfterFunc(ctx, s.close)
+	defer stop()
+	defer s.close()
+	var backOff time.Duration
+	for {
+		conn, peer, err := s.accept()
+		switch {
+		case err == nil:
+			if backOff > 0 {
+				backOff = 0
+				l.log.Info("accepting again")
+			}
+			l.admit(conn, peer)
+		case errors.Is(err, net.ErrClosed):
+			return err
+		default:
+			// Nearly always no descriptors or no memory. The clients wait in the backlog.
+			if backOff == 0 {
+				l.log.Warn("accepting failed, clients wait", "err", err)
+			}
+			backOff = min(max(2*backOff, 5*time.Millisecond), 500*time.Millisecond)
+			select {
+			case <-ctx.Done():
+			case <-time.After(backOff):
+			}
+		}
+	}
+}
+
+// admit starts the session of a client.
+func (l *listener) admit(conn net.Conn, peer netip.AddrPort) {
+	l.proxy.accepted.Add(1)
+	l.accepted.Add(1)
+	l.open.Add(1)
+	l.busy(1)
+	if l.cfg.Protocol == HTTP {
+		c := newClient(l, conn, peer)
+		l.sessions.run(c, c.serve)
+		return
+	}
+	t := newTunnel(l, conn, peer)
+	l.sessions.run(t, t.serve)
+}
+
+// busy counts what clients wait for.
+func (l *listener) busy(n int64) {
+	l.proxy.active.Add(n)
+	l.active.Add(n)
+}

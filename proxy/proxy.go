@@ -1,0 +1,199 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/tandem-lb/tandem/proxy/pool"
+)
+
+// Proxy is all listeners with the sessions of their clients.
+type Proxy struct {
+	drain     time.Duration
+	log       hclog.Logger
+	listeners []*listener
+	upstreams map[*pool.Backend]*upstream // read only after New
+	buffers   buffers
+	works     sync.Pool // of *work
+
+	active   atomic.Int64
+	accepted atomic.Uint64
+	draining atomic.Bool
+	closing  atomic.Bool
+	changed  chan struct{}
+
+	stop     chan struct{} // closed by Shutdown: drain
+	cut      chan struct{} // closed by Shutdown: its patience has ended
+	done     chan struct{} // closed when Run returns
+	stopOnce sync.Once
+	cutOnce  sync.Once
+	dialing  context.Context // ends when sessions are cut
+	hangUp   context.CancelFunc
+}
+
+// New returns a proxy for the listeners of cfg, which opens none of them yet. The error names every
+// listener that cannot be served.
+func New(cfg Config, pools *pool.Set, log hclog.Logger) (*Proxy, error) {
+	p := &Proxy{
+		drain: cfg.Drain, log: log, upstreams: make(map[*pool.Backend]*upstream),
+		changed: make(chan struct{}, 1),
+		stop:    make(chan struct{}), cut: make(chan struct{}), done: make(chan struct{}),
+	}
+	if p.drain == 0 {
+		p.drain = defaultDrain
+	}
+	p.works.New = func() any { return newWork() }
+	p.dialing, p.hangUp = context.WithCancel(context.Background())
+	var errs []error
+	names := make(map[string]bool)
+	for _, lc := range cfg.Listeners {
+		backends := pools.Pool(lc.Pool)
+		switch {
+		case backends == nil:
+			errs = append(errs, fmt.Errorf("listener %s: there is no pool %q", lc.Name, lc.Pool))
+			continue
+		case lc.Protocol != TCP && lc.Protocol != HTTP:
+			errs = append(errs, fmt.Errorf("listener %s: protocol %q is not tcp or http", lc.Name, lc.Protocol))
+			continue
+		case names[lc.Name]:
+			errs = append(errs, fmt.Errorf("listener %s: the name is used twice", lc.Name))
+			continue
+		}
+		names[lc.Name] = true
+		p.listeners = append(p.listeners, newListener(p, lc.withDefaults(), backends))
+		for _, b := range backends.Backends() {
+			if p.upstreams[b] == nil {
+				p.upstreams[b] = newUpstream(p, backends, b)
+			}
+		}
+	}
+	return p, errors.Join(errs...)
+}
+
+// Run opens the listeners and serves their clients until ctx is done or Shutdown is called; then it stops
+// accepting, lets sessions go on for as long as the drain allows, cuts the rest, and returns nil when all have
+// ended. A listener that cannot open is tried again every second. Run may be called once.
+func (p *Proxy) Run(ctx context.Context) error {
+	defer close(p.done)
+	defer p.hangUp()
+	accepting, stopAccepting := context.WithCancel(ctx)
+	defer stopAccepting()
+
+	var accept, rest sync.WaitGroup
+	for _, l := range p.listeners {
+		accept.Go(func() { l.run(accepting) })
+	}
+	tidying, stopTidying := context.WithCancel(context.Background())
+	defer rest.Wait()
+	defer stopTidying()
+	rest.Go(func() { p.tidy(tidying) })
+
+	select {
+	case <-ctx.Done():
+	case <-p.stop:
+	}
+	p.draining.Store(true)
+	stopAccepting()
+	accept.Wait()
+	p.drainSessions(ctx)
+	return nil
+}
+
+// drainSessions waits for the sessions to end and cuts those that do not.
+func (p *Proxy) drainSessions(ctx context.Context) {
+	ended := make(chan struct{})
+	go func() {
+		for _, l := range p.listeners {
+			l.sessions.drain()
+		}
+		for _, l := range p.listeners {
+			l.sessions.wait()
+		}
+		close(ended)
+	}()
+	told, cut := ctx.Done(), p.cut
+	var limit <-chan time.Time
+	for {
+		select {
+		case <-ended:
+			return
+		case <-told:
+			told = nil
+			timer := time.NewTimer(max(p.drain, 0))
+			defer timer.Stop()
+			limit = timer.C
+		case <-limit:
+			limit = nil
+			p.cutSessions()
+		case <-cut:
+			cut = nil
+			p.cutSessions()
+		}
+	}
+}
+
+// cutSessions ends every session at once; clients and backends see a reset.
+func (p *Proxy) cutSessions() {
+	p.hangUp()
+	n := 0
+	for _, l := range p.listeners {
+		n += l.sessions.cut()
+	}
+	if n > 0 {
+		p.log.Warn("sessions cut, for the drain took too long", "sessions", n)
+	}
+}
+
+// Shutdown ends Run: no new connections, sessions go on until ctx is done, then they are cut. It returns when
+// Run has, with ctx's error when sessions had to be cut. It may be called from any goroutine, more than once.
+func (p *Proxy) Shutdown(ctx context.Context) error {
+	p.stopOnce.Do(func() { close(p.stop) })
+	select {
+	case <-p.done:
+		return nil
+	case <-ctx.Done():
+		p.cutOnce.Do(func() { close(p.cut) })
+		<-p.done
+		return ctx.Err()
+	}
+}
+
+// SetClosing says whether answers to http clients ask them to close their connection, which they then open
+// anew: towards another node, if the VIP has moved meanwhile. Clients are still accepted and served.
+func (p *Proxy) SetClosing(on bool) { p.closing.Store(on) }
+
+// ending reports whether http connections end with their next answer.
+func (p *Proxy) ending() bool { return p.draining.Load() || p.closing.Load() }
+
+// Active counts what clients wait for now, on all listeners: TCP sessions, HTTP requests, and connections that have
+// not had their first answer. Kept-alive HTTP connections between requests do not count. It is cheap.
+func (p *Proxy) Active() int { return int(p.active.Load()) }
+
+// Accepted counts the connections accepted since the start, on all listeners. It is cheap.
+func (p *Proxy) Accepted() uint64 { return p.accepted.Load() }
+
+// Changed is poked when a listener opens, or fails to. One poke may stand for several changes.
+func (p *Proxy) Changed() <-chan struct{} { return p.changed }
+
+// poke wakes the reader of Changed; a wake-up already pending is enough.
+func (p *Proxy) poke() {
+	select {
+	case p.changed <- struct{}{}:
+	default:
+	}
+}
+
+// Snapshot describes every listener, in the order of the configuration.
+func (p *Proxy) Snapshot() []ListenerStatus {
+	out := make([]ListenerStatus, 0, len(p.listeners))
+	for _, l := range p.listeners {
+		out = append(out, l.snapshot())
+	}
+	return out
+}

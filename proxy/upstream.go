@@ -1,0 +1,194 @@
+package proxy
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tandem-lb/tandem/proxy/pool"
+)
+
+const (
+	// maxIdle bounds the idle connections to one backend; more are closed when they come back.
+	maxIdle = 512
+	// keepIdle is how long an unused connection to a backend is kept. Common backends close theirs
+	// after 5 to 75 s; the check before reuse covers those that are quicker.
+	keepIdle = 15 * time.Second
+	// tidyEvery is how often idle connections are looked through.
+	tidyEvery = time.Second
+	// maxTries bounds the backends tried for one connection or request.
+	maxTries = 8
+)
+
+// upstream is what the proxy keeps for one backend: its idle connections.
+type upstream struct {
+	proxy   *Proxy
+	backend *pool.Backend
+	addr    string
+	dialer  net.Dialer
+
+	mu   sync.Mutex // guards idle
+	idle []*backendConn
+}
+
+func newUpstream(p *Proxy, backends *pool.Pool, b *pool.Backend) *upstream {
+	return &upstream{
+		proxy: p, backend: b, addr: b.Address().String(),
+		// Every use of a connection has its own time limit, so keep-alive by the kernel is left to tunnels.
+		dialer: net.Dialer{Timeout: backends.ConnectTimeout(), KeepAlive: -1},
+	}
+}
+
+// dial opens a new connection.
+func (u *upstream) dial() (net.Conn, error) {
+	c, err := u.dialer.DialContext(u.proxy.dialing, "tcp", u.addr)
+	if err != nil {
+		return nil, fmt.Errorf("connect: %w", err)
+	}
+	return c, nil
+}
+
+// backendConn is a connection over which a backend is asked one thing after the other.
+type backendConn struct {
+	stream
+	upstream *upstream
+	since    time.Time // idle since
+	asked    bool      // it has served a request before
+	down     atomic.Bool
+}
+
+// Reset ends the connection because the backend went down.
+func (b *backendConn) Reset() {
+	b.down.Store(true)
+	b.reset()
+}
+
+// fresh opens a new connection to ask over.
+func (u *upstream) fresh(stall time.Duration) (*backendConn, error) {
+	c, err := u.dial()
+	if err != nil {
+		return nil, err
+	}
+	setUserTimeout(c, stall)
+	b := &backendConn{upstream: u}
+	b.init(c, &u.proxy.buffers)
+	if !u.backend.Attach(b) {
+		_ = c.Close()
+		return nil, errWentDown
+	}
+	return b, nil
+}
+
+// get returns an idle connection that is still good, or nil.
+func (u *upstream) get() *backendConn {
+	for {
+		u.mu.Lock()
+		n := len(u.idle)
+		if n == 0 {
+			u.mu.Unlock()
+			return nil
+		}
+		b := u.idle[n-1]
+		u.idle[n-1] = nil
+		u.idle = u.idle[:n-1]
+		u.mu.Unlock()
+		// Closed, or with an answer to a question that nobody asked: both must not meet the next request.
+		if b.quiet() {
+			return b
+		}
+		b.close()
+	}
+}
+
+// put keeps b for the next request.
+func (u *upstream) put(b *backendConn, now time.Time) {
+	b.asked, b.since = true, now
+	b.release()
+	u.mu.Lock()
+	full := len(u.idle) >= maxIdle || u.proxy.draining.Load()
+	if !full {
+		u.idle = append(u.idle, b)
+	}
+	u.mu.Unlock()
+	if full {
+		b.close()
+	}
+}
+
+// close ends the connection and forgets it.
+func (b *backendConn) close() {
+	b.upstream.backend.Detach(b)
+	_ = b.Close()
+	b.drop()
+}
+
+// tidy closes the idle connections that are old or dead; all if now is zero.
+func (u *upstream) tidy(now time.Time) {
+	var gone []*backendConn
+	u.mu.Lock()
+	keep := u.idle[:0]
+	for _, b := range u.idle {
+		if now.IsZero() || now.Sub(b.since) >= keepIdle || !b.quiet() {
+			gone = append(gone, b)
+			continue
+		}
+		keep = append(keep, b)
+	}
+	clear(u.idle[len(keep):])
+	u.idle = keep
+	u.mu.Unlock()
+	for _, b := range gone {
+		b.close()
+	}
+}
+
+// tidy looks through the idle connections until ctx is done, and then closes them all.
+func (p *Proxy) tidy(ctx context.Context) {
+	tick := time.NewTicker(tidyEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case now := <-tick.C:
+			for _, u := range p.upstreams {
+				u.tidy(now)
+			}
+		case <-ctx.Done():
+			for _, u := range p.upstreams {
+				u.tidy(time.Time{})
+			}
+			return
+		}
+	}
+}
+
+// setUserTimeout has the kernel end a connection whose other side takes nothing for that long. It
+// replaces write deadlines, which lose bytes when splicing and cost a timer for every write.
+func setUserTimeout(c net.Conn, d time.Duration) {
+	t, ok := c.(*net.TCPConn)
+	if !ok {
+		return
+	}
+	raw, err := t.SyscallConn()
+	if err != nil {
+		return
+	}
+	_ = raw.Control(func(fd uintptr) {
+		_ = unix.SetsockoptInt(int(fd), unix.SOL_TCP, unix.TCP_USER_TIMEOUT, milliseconds(d))
+	})
+}
+
+// stall is how long a client may take nothing of what is sent to it.
+func stall(cfg ListenerConfig) int {
+	if cfg.Protocol == HTTP {
+		return milliseconds(cfg.BodyTimeout)
+	}
+	return milliseconds(cfg.IdleTimeout)
+}
+
+// milliseconds is d as the kernel takes it: an unsigned number of which some paths use 31 bits.
+func milliseconds(d time.Duration) int { return int(min(d, 24*24*time.Hour) / time.Millisecond) }
