@@ -46,6 +46,7 @@ type Member struct {
 // State is the gossip's opinion of a member.
 type State string
 
+// The states of a member.
 const (
 	Alive   State = "alive"
 	Suspect State = "suspect"

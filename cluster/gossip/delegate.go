@@ -124,12 +124,7 @@ func (c callbacks) NotifyMsg(b []byte) {
 	if !ok {
 		return
 	}
-	c.g.change(func(t *table, _ time.Time) []event {
-		if m := t.members[name]; m != nil && m.Meta.Boot == boot {
-			t.bye[name] = boot
-		}
-		return nil
-	})
+	c.g.change(func(t *table, now time.Time) []event { return t.goodbye(name, boot, now) })
 }
 
 // AckPayload is unused.

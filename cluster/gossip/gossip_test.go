@@ -20,7 +20,6 @@ func TestTwoNodesFindEachOther(t *testing.T) {
 		a.wantState("lb2", Alive)
 		b.wantState("lb1", Alive)
 		a.want(1, "info", "node joined", "lb2", addr2.String())
-		a.want(1, "info", "joining", addr2.String())
 		for _, m := range b.Snapshot() {
 			if m.Addr != addr1 || m.Meta.Boot != 1 || m.Meta.Priority != 100 {
 				t.Errorf("lb2 sees %+v", m)
@@ -70,6 +69,7 @@ func TestDeadNodeIsLostAndLeavingNodeHasLeft(t *testing.T) {
 		if took := time.Since(died); took > 600*time.Millisecond {
 			t.Errorf("noticed after %s, want at most 600ms", took)
 		}
+		t.Logf("noticed after %s", time.Since(died))
 		synctest.Wait()
 		a.want(1, "warn", "node lost", "lb2", "no answer to probes")
 		a.want(1, "info", "node suspected", "lb2")

@@ -123,6 +123,23 @@ func (t *table) leave(name string, now time.Time) []event {
 	return []event{ev}
 }
 
+// goodbye notes that a process is about to leave, or has: its words may come in the wrong order.
+func (t *table) goodbye(name string, boot uint64, now time.Time) []event {
+	m := t.members[name]
+	if m == nil || m.Meta.Boot != boot {
+		return nil
+	}
+	switch m.State {
+	case Alive, Suspect:
+		t.bye[name] = boot
+	case Lost:
+		m.Since, m.State = now, Left
+		return []event{{kind: left, member: *m}}
+	case Left:
+	}
+	return nil
+}
+
 // others counts the members that take part, name aside.
 func (t *table) others(name string) int {
 	n := 0

@@ -6,17 +6,18 @@ import "time"
 type cause int
 
 const (
-	none         cause = iota
-	wrongKey           // the cluster keys differ
-	wrongName          // the cluster names differ
-	twice              // two nodes have one name
-	otherVersion       // the nodes do not understand each other
-	udpLost            // TCP passes, UDP does not
-	otherConfig        // what must be equal on all nodes is not
+	none          cause = iota
+	wrongKey            // the cluster keys differ
+	wrongName           // the cluster names differ
+	twice               // two nodes have one name
+	otherVersion        // the nodes do not understand each other's gossip: no member
+	otherProtocol       // a member's beats and stream are of another version
+	udpLost             // TCP passes, UDP does not
+	otherConfig         // what must be equal on all nodes is not
 )
 
 func (c cause) String() string {
-	return [...]string{"none", "cluster key", "cluster name", "node name", "version", "udp", "configuration"}[c]
+	return [...]string{"none", "cluster key", "cluster name", "node name", "version", "version", "udp", "configuration"}[c]
 }
 
 const (

@@ -69,7 +69,7 @@ func TestKeyOnOneSideOnlyIsTold(t *testing.T) {
 }
 
 func TestWrongNameOfTheClusterIsTold(t *testing.T) {
-	pair(t, func(c *Config, _ *Meta) { c.Name = "other" }, func(net *gossiptest.Network, a, b *node) {
+	pair(t, func(c *Config, _ *Meta) { c.Name = "other" }, func(_ *gossiptest.Network, a, b *node) {
 		only(a, "error", "cluster name differs", addr2.String(), `its cluster name is "other"`)
 		only(b, "error", "cluster name differs", addr1.String(), `its cluster name is "tandem"`)
 

@@ -41,10 +41,10 @@ func (w *watcher) compare(m Member, now time.Time) {
 	w.g.mu.Unlock()
 	peer := m.Addr.String()
 	if own.Protocol != m.Meta.Protocol {
-		w.lasting(peer, otherVersion, m.Name, fmt.Sprintf("it (%s) speaks protocol %d of beats and stream, this node (%s) %d",
+		w.lasting(peer, otherProtocol, m.Name, fmt.Sprintf("it (%s) speaks protocol %d of beats and stream, this node (%s) %d",
 			m.Meta.Version, m.Meta.Protocol, own.Version, own.Protocol), now)
 	} else {
-		w.over(w.problems.clear(peer, now, otherVersion))
+		w.over(w.problems.clear(peer, now, otherProtocol))
 	}
 	if own.ConfigHash != m.Meta.ConfigHash && own.ConfigHash != 0 && m.Meta.ConfigHash != 0 {
 		w.lasting(peer, otherConfig, m.Name, fmt.Sprintf("configuration %x there, %x here", m.Meta.ConfigHash, own.ConfigHash), now)
@@ -55,7 +55,7 @@ func (w *watcher) compare(m Member, now time.Time) {
 
 // forget drops, without a word, what only a living member can have.
 func (w *watcher) forget(m Member, now time.Time) {
-	w.problems.clear(m.Addr.String(), now, otherVersion, otherConfig, udpLost)
+	w.problems.clear(m.Addr.String(), now, otherProtocol, otherConfig, udpLost)
 	if slices.Contains(w.g.cfg.Peers, m.Addr) {
 		w.absent[m.Addr] = true
 	}
@@ -85,7 +85,7 @@ func (w *watcher) explain(peer string, c cause, node, reason string) {
 	case twice:
 		w.log.Error("node name is used twice", "addr", peer, "peer", node, "reason", reason,
 			"hint", "give each node a name of its own: key node, by default the host name")
-	case otherVersion:
+	case otherVersion, otherProtocol:
 		w.log.Error("version does not fit", "addr", peer, "peer", node, "reason", reason,
 			"hint", "install the same version of tandem on all nodes")
 	case udpLost:

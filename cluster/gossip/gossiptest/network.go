@@ -21,6 +21,7 @@ type Network struct {
 	hosts   map[netip.AddrPort]*Transport
 	cuts    map[[2]netip.AddrPort]bool
 	cutsUDP map[[2]netip.AddrPort]bool
+	lose    func() bool
 }
 
 // Transport returns a new transport at addr; one that was there before hears nothing more.
@@ -62,6 +63,26 @@ func (n *Network) init() {
 		n.cuts = map[[2]netip.AddrPort]bool{}
 		n.cutsUDP = map[[2]netip.AddrPort]bool{}
 	}
+}
+
+// Lose asks lose for each packet, and for each of the five that a short stream takes one way, whether it is lost; nil
+// loses nothing. A stream that loses one does not open in time. lose is called under the network's lock.
+func (n *Network) Lose(lose func() bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.lose = lose
+}
+
+// lost reports whether one of so many packets is lost.
+func (n *Network) lost(packets int) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for range packets {
+		if n.lose != nil && n.lose() {
+			return true
+		}
+	}
+	return false
 }
 
 // Kill takes the host at addr off the network, as when its process dies: dials to it are refused.
@@ -112,7 +133,7 @@ func (t *Transport) FinalAdvertiseAddr(string, int) (net.IP, int, error) {
 func (t *Transport) WriteTo(b []byte, addr string) (time.Time, error) {
 	l := t.net.route(t, addr)
 	now := time.Now()
-	if l.dest == nil || l.cut || l.mute {
+	if l.dest == nil || l.cut || l.mute || t.net.lost(1) {
 		return now, nil
 	}
 	p := &memberlist.Packet{Buf: append([]byte(nil), b...), From: net.UDPAddrFromAddrPort(t.addr), Timestamp: now}
@@ -138,7 +159,7 @@ func (t *Transport) StreamCh() <-chan net.Conn { return t.streams }
 func (t *Transport) DialTimeout(addr string, timeout time.Duration) (net.Conn, error) {
 	l := t.net.route(t, addr)
 	fail := func(err error) error { return &net.OpError{Op: "dial", Net: "tcp", Err: err} }
-	if l.cut || l.back {
+	if l.cut || l.back || l.dest != nil && t.net.lost(5) {
 		select {
 		case <-time.After(timeout):
 		case <-t.done:
