@@ -18,6 +18,11 @@ type Config struct {
 	// Tick runs on the beat thread just before each beat is sent, and must not block: it renews the gate. When it returns false no beat is sent
 	// (the election loop is stuck, or the gate is lost): who cannot be trusted must not sound alive.
 	Tick func(now time.Time) bool
+
+	// Cluster is the cluster's name; nodes of clusters with other names ignore each other. May be empty.
+	Cluster string
+	// Transport carries the datagrams; nil: a UDP socket on Bind, served by a thread with real-time priority where that is allowed.
+	Transport Transport
 }
 
 // Beat is what one node tells the others every few milliseconds. All of it is a fact, none of it a wish (Wants aside).
@@ -36,6 +41,8 @@ type Beat struct {
 	Served      bool
 	Late        bool
 	Leaving     bool
+	Answered    bool // the sender sees a silent peer answer on the wire, so it will not claim
+	Settling    bool // the sender still listens after its start
 }
 
 // Peer is what is known of one peer from its beats.
@@ -43,8 +50,10 @@ type Peer struct {
 	Beat    Beat
 	Addr    netip.AddrPort
 	HeardAt time.Time // arrival of the newest valid beat by the kernel's receive time, moved forward by own oversleep
-	HearsMe bool
-	DeafFor time.Duration // how long the peer has not heard this node, as it says itself
+	// ArrivedAt is when the newest valid beat really arrived: never moved. It tells whether a beat came after another event.
+	ArrivedAt time.Time
+	HearsMe   bool
+	DeafFor   time.Duration // how long the peer has not heard this node, as it says itself
 }
 
 // Snapshot is the state of all peers ever heard since the start, by name. It is a copy.

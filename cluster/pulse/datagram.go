@@ -1,0 +1,172 @@
+package pulse
+
+import (
+	"encoding/binary"
+	"math"
+	"time"
+
+	"github.com/tandem-lb/tandem/cluster/peer/seal"
+)
+
+// A beat on the wire, version 1, big endian:
+//
+//	 0  4  "TNDB"
+//	 4  1  version
+//	 5  1  number of echoes
+//	 6  2  flags; unknown ones are ignored
+//	 8  4  key id: tells a wrong key from a damaged datagram
+//	12  4  cluster: hash of the cluster's name
+//	16  8  boot of the sender
+//	24  8  sequence number, rising for one boot
+//	32  8  term
+//	40  8  newest term known
+//	48  2  rank
+//	50  1  priority
+//	51  1  length of the name
+//	52     name
+//	       echoes: boot (8), sequence number last heard (8), age in ms (4, top bit: never accepted)
+//	       seal (16)
+const (
+	magic      = "TNDB"
+	version    = 1
+	headSize   = 52
+	echoSize   = 20
+	maxEchoes  = maxPeers * (1 + maxCandidates)
+	maxSize    = headSize + seal.MaxName + maxEchoes*echoSize + seal.Size // 1156: fits into one frame
+	neverHeard = 1 << 31
+)
+
+const (
+	flagHolds = 1 << iota
+	flagFit
+	flagWants
+	flagHearsOthers
+	flagServed
+	flagLate
+	flagLeaving
+	flagAnswered
+	flagSettling
+)
+
+// echo tells one peer what the sender last heard of it.
+type echo struct {
+	boot uint64
+	seq  uint64        // the highest heard
+	age  time.Duration // since then, in time that the sender was awake; ms on the wire
+	// candidate is true while the sender has not yet accepted that boot, because it has seen no answer of it to a beat of its own.
+	candidate bool
+}
+
+// datagram is a beat and what surrounds it. Decoding aliases the bytes and allocates nothing.
+type datagram struct {
+	keyID   uint32
+	cluster uint32
+	name    []byte
+	beat    Beat // without Node when decoded: see name
+	echoes  [maxEchoes]echo
+	n       int // echoes in use
+}
+
+func (d *datagram) echo(boot uint64) (echo, bool) {
+	for _, e := range d.echoes[:d.n] {
+		if e.boot == boot {
+			return e, true
+		}
+	}
+	return echo{}, false
+}
+
+// appendTo appends everything but the seal.
+func (d *datagram) appendTo(b []byte) []byte {
+	be := binary.BigEndian
+	b = append(b, magic...)
+	b = append(b, version, byte(d.n))
+	b = be.AppendUint16(b, flags(&d.beat))
+	b = be.AppendUint32(b, d.keyID)
+	b = be.AppendUint32(b, d.cluster)
+	b = be.AppendUint64(b, d.beat.Boot)
+	b = be.AppendUint64(b, d.beat.Seq)
+	b = be.AppendUint64(b, d.beat.Term)
+	b = be.AppendUint64(b, d.beat.Newest)
+	b = be.AppendUint16(b, d.beat.Rank)
+	b = append(b, d.beat.Priority, byte(len(d.name)))
+	b = append(b, d.name...)
+	for _, e := range d.echoes[:d.n] {
+		b = be.AppendUint64(b, e.boot)
+		b = be.AppendUint64(b, e.seq)
+		b = be.AppendUint32(b, wireAge(e))
+	}
+	return b
+}
+
+func wireAge(e echo) uint32 {
+	ms := uint32(min(max(e.age.Milliseconds(), 0), math.MaxInt32))
+	if e.candidate {
+		ms |= neverHeard
+	}
+	return ms
+}
+
+// decode reads the bytes without judging the seal. It returns Fine, Oversized, Malformed or OtherVersion.
+func (d *datagram) decode(b []byte) Cause {
+	be := binary.BigEndian
+	switch {
+	case len(b) > maxSize:
+		return Oversized
+	case len(b) < 5 || string(b[:4]) != magic:
+		return Malformed
+	case b[4] != version:
+		return OtherVersion
+	case len(b) < headSize:
+		return Malformed
+	}
+	d.n = int(b[5])
+	nameLen := int(b[51])
+	if d.n > maxEchoes || len(b) != headSize+nameLen+d.n*echoSize+seal.Size {
+		return Malformed
+	}
+	d.keyID, d.cluster = be.Uint32(b[8:]), be.Uint32(b[12:])
+	d.beat = Beat{
+		Boot: be.Uint64(b[16:]), Seq: be.Uint64(b[24:]),
+		Term: be.Uint64(b[32:]), Newest: be.Uint64(b[40:]),
+		Rank: be.Uint16(b[48:]), Priority: b[50],
+	}
+	setFlags(&d.beat, be.Uint16(b[6:]))
+	d.name = b[headSize : headSize+nameLen]
+	if d.beat.Boot == 0 || d.beat.Seq == 0 || !seal.ValidName(d.name) {
+		return Malformed
+	}
+	rest := b[headSize+nameLen:]
+	for i := range d.n {
+		e := rest[i*echoSize:]
+		age := be.Uint32(e[16:])
+		d.echoes[i] = echo{
+			boot: be.Uint64(e), seq: be.Uint64(e[8:]),
+			age: time.Duration(age&^neverHeard) * time.Millisecond, candidate: age&neverHeard != 0,
+		}
+	}
+	return Fine
+}
+
+func flags(b *Beat) (f uint16) {
+	for _, x := range [...]struct {
+		on  bool
+		bit uint16
+	}{
+		{b.Holds, flagHolds}, {b.Fit, flagFit}, {b.Wants, flagWants}, {b.HearsOthers, flagHearsOthers},
+		{b.Served, flagServed}, {b.Late, flagLate}, {b.Leaving, flagLeaving},
+		{b.Answered, flagAnswered}, {b.Settling, flagSettling},
+	} {
+		if x.on {
+			f |= x.bit
+		}
+	}
+	return f
+}
+
+func setFlags(b *Beat, f uint16) {
+	b.Holds, b.Fit, b.Wants = f&flagHolds != 0, f&flagFit != 0, f&flagWants != 0
+	b.HearsOthers, b.Served = f&flagHearsOthers != 0, f&flagServed != 0
+	b.Late, b.Leaving = f&flagLate != 0, f&flagLeaving != 0
+	b.Answered, b.Settling = f&flagAnswered != 0, f&flagSettling != 0
+}

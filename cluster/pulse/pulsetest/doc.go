@@ -1,0 +1,2 @@
+// Package pulsetest is a network for beats in memory, for tests under fake time.
+package pulsetest
