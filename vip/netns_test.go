@@ -48,6 +48,10 @@ func newKernel(t *testing.T) *kernel {
 		t.Skipf("network namespaces are needed (run as root): %v", err)
 	}
 	t.Cleanup(func() { _, _ = k.node.Close(), k.peer.Close() })
+	// The kernel holds back reports of a lost carrier for up to a second, unless the two ends of a cable have different numbers.
+	k.in(k.peer, func() error {
+		return netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "spare0"}, PeerName: "spare1"})
+	})
 	k.cable("eth0")
 	k.nodeMAC = k.addrs(k.node, "eth0", "10.9.0.1/24", "fd00:9::1/64")
 	k.peerMAC = k.addrs(k.peer, "eth0", "10.9.0.2/24", "fd00:9::2/64")
@@ -310,4 +314,15 @@ func config(t *testing.T) vip.Config {
 		Addresses: []netip.Prefix{netip.MustParsePrefix("10.9.0.10/32"), netip.MustParsePrefix("2001:db8::10/128")},
 		Failover:  100 * time.Millisecond, Refresh: -1,
 	}
+}
+
+// leave puts an address on the node's link, as a daemon that crashed or an administrator would.
+func (k *kernel) leave(p netip.Prefix, permanent bool) {
+	k.t.Helper()
+	k.change(k.node, p, func(ln netlink.Link, a *netlink.Addr) error {
+		if !permanent {
+			a.ValidLft, a.PreferedLft = 30, 30
+		}
+		return netlink.AddrAdd(ln, a)
+	})
 }

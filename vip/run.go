@@ -144,13 +144,15 @@ func (k *Keeper) watch(ctx context.Context) {
 	}
 }
 
-// fail keeps an error to show, or, if err is nil, forgets it.
-func (l *loop) fail(what string, err error) {
+// fail keeps an error to show, or, if err is nil, forgets it. It returns true for an error that is news.
+func (l *loop) fail(what string, err error) (news bool) {
 	if err == nil {
 		delete(l.errs, what)
-		return
+		return false
 	}
+	old := l.errs[what]
 	l.errs[what] = err
+	return old == nil || old.Error() != err.Error()
 }
 
 // turn looks at everything, does what is due, and returns when it wants to be called again.
@@ -288,10 +290,11 @@ func (l *loop) guard(now time.Time) {
 	}
 	if k.lease.isGone() {
 		err := k.lease.restore()
-		l.fail("restore the gate", err)
-		k.log.Warn("the gate was removed by someone else and put back", "err", err)
-		if err != nil {
-			l.retryAt = now.Add(retryTime)
+		switch news := l.fail("restore the gate", err); {
+		case err == nil:
+			k.log.Warn("the gate was removed by someone else and put back")
+		case news:
+			k.log.Error("the gate was removed by someone else and cannot be put back", "err", err)
 		}
 	}
 }
@@ -378,8 +381,7 @@ func (l *loop) shut(now time.Time) {
 	}
 	l.stopped(now, why)
 	err := l.k.lease.shut()
-	l.fail("shut the gate", err)
-	if err != nil {
+	if l.fail("shut the gate", err) {
 		l.k.log.Warn("could not shut the gate", "err", err)
 	}
 }
@@ -403,7 +405,7 @@ func (l *loop) arm(now time.Time) bool {
 
 // claimFailed notes that a claim did not come to its end; nil: it did, so far.
 func (l *loop) claimFailed(err error, now time.Time) {
-	l.fail("claim", err)
+	news := l.fail("claim", err)
 	switch {
 	case err == nil:
 	case errors.Is(err, errLate):
@@ -411,7 +413,9 @@ func (l *loop) claimFailed(err error, now time.Time) {
 		l.k.log.Warn("claim came too late", "term", l.wish.Term, "took", l.k.sys.Clock()-l.decided)
 	default:
 		l.retryAt = now.Add(retryTime)
-		l.k.log.Warn("claim failed", "term", l.wish.Term, "err", err)
+		if news {
+			l.k.log.Warn("claim failed", "term", l.wish.Term, "err", err)
+		}
 	}
 }
 
@@ -450,11 +454,13 @@ func (l *loop) turnGate(now time.Time) {
 		to = fence.Quiet
 	}
 	err := k.lease.turn(to)
-	l.fail("turn the gate", err)
+	news := l.fail("turn the gate", err)
 	switch {
+	case news:
+		k.log.Warn("could not turn the gate", "err", err)
+		fallthrough
 	case err != nil:
 		l.retryAt = now.Add(retryTime)
-		k.log.Warn("could not turn the gate", "err", err)
 	case to == fence.Quiet:
 		l.schedule.Stop()
 		k.log.Info("went quiet", "term", l.term, "reason", l.wish.Reason)
@@ -488,13 +494,13 @@ func (l *loop) finish(d done, now time.Time) {
 	if d.do == add || d.do == readd {
 		l.took.Add = d.took
 	}
-	stale := errors.Is(d.err, errStale)
-	if !stale {
-		l.fail(fmt.Sprint("addresses ", d.do), d.err)
-	}
-	if d.err != nil && !stale {
-		l.retryAt = now.Add(retryTime)
-		k.log.Warn("changing addresses failed", "err", d.err)
+	if !errors.Is(d.err, errStale) {
+		if l.fail("addresses", d.err) {
+			k.log.Warn("changing addresses failed", "err", d.err)
+		}
+		if d.err != nil {
+			l.retryAt = now.Add(retryTime)
+		}
 	}
 	switch d.do {
 	case renew:

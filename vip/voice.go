@@ -47,9 +47,10 @@ func (l *loop) speak(now time.Time) {
 		}
 	}
 	l.schedule.Sent(now)
-	l.fail("announce", failed)
-	if failed != nil {
+	if l.fail("announce", failed) {
 		l.k.log.Warn("announcing failed", "err", failed)
+	}
+	if failed != nil {
 		return
 	}
 	l.announcedAt = now

@@ -81,8 +81,8 @@ func fresh(c *nftables.Conn, name string, family nftables.TableFamily) *nftables
 	return c.AddTable(t)
 }
 
-// set adds a set. The ids are our own: the library's counter for them is not guarded.
-func (g *Gate) set(c *nftables.Conn, t *nftables.Table, id uint32, name string, typ nftables.SetDatatype, vips []netip.Addr, lease, full bool) (*nftables.Set, error) {
+// addSet adds a set. The ids are our own: the library's counter for them is not guarded.
+func (g *Gate) addSet(c *nftables.Conn, t *nftables.Table, id uint32, name string, typ nftables.SetDatatype, vips []netip.Addr, lease, full bool) (*nftables.Set, error) {
 	s := &nftables.Set{Table: t, ID: id, Name: name, KeyType: typ, HasTimeout: lease, KeyByteOrder: binaryutil.BigEndian, Size: uint32(len(vips))}
 	if lease {
 		s.Timeout = g.timeout
@@ -112,15 +112,15 @@ func (g *Gate) inet(c *nftables.Conn, m Mode) error {
 	in := c.AddChain(chain(t, "in", *nftables.ChainHookInput))
 	out := c.AddChain(chain(t, "out", *nftables.ChainHookOutput))
 	if len(g.v6) > 0 {
-		vips, err := g.set(c, t, 2, "vips6", nftables.TypeIP6Addr, g.v6, false, true)
+		vips, err := g.addSet(c, t, 2, "vips6", nftables.TypeIP6Addr, g.v6, false, true)
 		if err != nil {
 			return err
 		}
-		speak, err := g.set(c, t, 3, setSpeak6, nftables.TypeIP6Addr, g.v6, true, m == Open)
+		speak, err := g.addSet(c, t, 3, setSpeak6, nftables.TypeIP6Addr, g.v6, true, m == Open)
 		if err != nil {
 			return err
 		}
-		serve, err := g.set(c, t, 4, setServe6, nftables.TypeIP6Addr, g.v6, true, m != Shut)
+		serve, err := g.addSet(c, t, 4, setServe6, nftables.TypeIP6Addr, g.v6, true, m != Shut)
 		if err != nil {
 			return err
 		}
@@ -132,11 +132,11 @@ func (g *Gate) inet(c *nftables.Conn, m Mode) error {
 		rule(c, out, family(unix.NFPROTO_IPV6), network(ip6Source, 16), among(vips), notAmong(serve), drop())
 	}
 	if len(g.v4) > 0 {
-		vips, err := g.set(c, t, 5, "vips4", nftables.TypeIPAddr, g.v4, false, true)
+		vips, err := g.addSet(c, t, 5, "vips4", nftables.TypeIPAddr, g.v4, false, true)
 		if err != nil {
 			return err
 		}
-		serve, err := g.set(c, t, 6, setServe4, nftables.TypeIPAddr, g.v4, true, m != Shut)
+		serve, err := g.addSet(c, t, 6, setServe4, nftables.TypeIPAddr, g.v4, true, m != Shut)
 		if err != nil {
 			return err
 		}
@@ -150,17 +150,21 @@ func (g *Gate) inet(c *nftables.Conn, m Mode) error {
 // programs on this host that use the address learn from them where it has moved to.
 func (g *Gate) arp(c *nftables.Conn, m Mode) error {
 	t := fresh(c, g.table, nftables.TableFamilyARP)
-	vips, err := g.set(c, t, 1, "vips4", nftables.TypeIPAddr, g.v4, false, true)
+	vips, err := g.addSet(c, t, 1, "vips4", nftables.TypeIPAddr, g.v4, false, true)
 	if err != nil {
 		return err
 	}
-	speak, err := g.set(c, t, 2, setSpeak4, nftables.TypeIPAddr, g.v4, true, m == Open)
+	speak, err := g.addSet(c, t, 2, setSpeak4, nftables.TypeIPAddr, g.v4, true, m == Open)
 	if err != nil {
 		return err
 	}
 	in := c.AddChain(chain(t, "in", arpIn))
 	out := c.AddChain(chain(t, "out", arpOut))
 	rule(c, in, network(arpTarget, 4), among(vips), notAmong(speak), network(arpSender, 4), notAmong(vips), drop())
+	// The kernel asks for a neighbour's MAC in the name of the address that it is about to answer from. Whoever may not speak asks in nobody's name
+	// (a probe, RFC 5227), which is answered all the same, and changes no cache.
+	rule(c, out, network(arpOperation, 2), equal(0, 1), network(arpTarget, 4), notAmong(vips),
+		network(arpSender, 4), among(vips), notAmong(speak), set(arpSender, 4), accept())
 	rule(c, out, network(arpSender, 4), among(vips), notAmong(speak), drop())
 	return nil
 }
@@ -212,5 +216,19 @@ func among(s *nftables.Set) []expr.Any {
 func notAmong(s *nftables.Set) []expr.Any {
 	return []expr.Any{&expr.Lookup{SourceRegister: 1, SetName: s.Name, SetID: s.ID, Invert: true}}
 }
+
+func equal(data ...byte) []expr.Any {
+	return []expr.Any{&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: data}}
+}
+
+// set writes zeros into the network header.
+func set(offset, size uint32) []expr.Any {
+	return []expr.Any{
+		&expr.Immediate{Register: 1, Data: make([]byte, size)},
+		&expr.Payload{OperationType: expr.PayloadWrite, SourceRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: size},
+	}
+}
+
+func accept() []expr.Any { return []expr.Any{&expr.Verdict{Kind: expr.VerdictAccept}} }
 
 func drop() []expr.Any { return []expr.Any{&expr.Verdict{Kind: expr.VerdictDrop}} }

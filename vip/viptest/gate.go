@@ -1,0 +1,141 @@
+package viptest
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/tandem-lb/tandem/vip"
+	"github.com/tandem-lb/tandem/vip/fence"
+)
+
+// gate is the kernel's part of a gate: it survives the keeper.
+type gate struct {
+	installed bool
+	timeout   time.Duration
+	serve     time.Time // until
+	speak     time.Time
+	tickets   map[uint32]time.Time
+}
+
+func (g *gate) now() fence.Mode {
+	now := time.Now()
+	switch {
+	case !now.Before(g.serve):
+		return fence.Shut
+	case !now.Before(g.speak):
+		return fence.Quiet
+	}
+	return fence.Open
+}
+
+func (g *gate) set(m fence.Mode) {
+	until := time.Now().Add(g.timeout)
+	g.serve, g.speak = time.Time{}, time.Time{}
+	if m >= fence.Quiet {
+		g.serve = until
+	}
+	if m == fence.Open {
+		g.speak = until
+	}
+}
+
+// handle is the keeper's hold on the gate.
+type handle struct{ h *Host }
+
+// SetNoGate makes the host one without nftables. It has to be called before the keeper is made.
+func (h *Host) SetNoGate(why error) { h.noGate = why }
+
+// Gate implements vip.System.
+func (h *Host) Gate(_ string, _ []netip.Addr, timeout time.Duration) (vip.Gate, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.noGate != nil {
+		return nil, h.noGate
+	}
+	if h.gate == nil {
+		h.gate = &gate{}
+	}
+	h.gate.timeout = timeout
+	return handle{h}, nil
+}
+
+// Flush removes the gate's tables, as `nft flush ruleset` does.
+func (h *Host) Flush() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	*h.gate = gate{timeout: h.gate.timeout}
+}
+
+// Mode is what passes the gate now.
+func (h *Host) Mode() fence.Mode {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.gate.now()
+}
+
+// do runs f on the gate, if it is there.
+func (x handle) do(f func(*gate) error) error {
+	x.h.mu.Lock()
+	defer x.h.mu.Unlock()
+	if !x.h.gate.installed {
+		return fmt.Errorf("fake: %w", fence.ErrGone)
+	}
+	return f(x.h.gate)
+}
+
+func (x handle) Install(m fence.Mode) error {
+	x.h.mu.Lock()
+	defer x.h.mu.Unlock()
+	g := x.h.gate
+	g.installed, g.tickets = true, make(map[uint32]time.Time)
+	g.set(m)
+	return nil
+}
+
+func (x handle) Remove() error {
+	x.h.mu.Lock()
+	defer x.h.mu.Unlock()
+	x.h.gate.installed = false
+	return nil
+}
+
+func (x handle) Arm(ticket uint32) error {
+	return x.do(func(g *gate) error {
+		g.tickets[ticket] = time.Now().Add(g.timeout)
+		return nil
+	})
+}
+
+func (x handle) Open(ticket uint32, m fence.Mode) error {
+	return x.do(func(g *gate) error {
+		if !time.Now().Before(g.tickets[ticket]) {
+			return fence.ErrLapsed
+		}
+		delete(g.tickets, ticket)
+		g.set(m)
+		return nil
+	})
+}
+
+func (x handle) Turn(from, to fence.Mode) error {
+	return x.do(func(g *gate) error {
+		if g.now() < from {
+			return fence.ErrLapsed
+		}
+		g.set(to)
+		return nil
+	})
+}
+
+func (x handle) Shut() error {
+	return x.do(func(g *gate) error {
+		g.set(fence.Shut)
+		clear(g.tickets)
+		return nil
+	})
+}
+
+func (x handle) Check() error { return x.do(func(*gate) error { return nil }) }
+
+func (x handle) Close() error { return nil }
