@@ -1,7 +1,6 @@
 package lab
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"strconv"
@@ -28,11 +27,11 @@ func link(t *testing.T, h *Host) (up, carrier bool) {
 // state is the letter that /proc gives for a process.
 func state(t *testing.T, pid int) string {
 	t.Helper()
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		t.Fatal(err)
+	fields := stat(pid)
+	if len(fields) == 0 {
+		t.Fatalf("process %d is gone", pid)
 	}
-	return string(stat[bytes.LastIndexByte(stat, ')')+2])
+	return fields[0]
 }
 
 // namespaces are the network namespaces that this process keeps alive, by threads or descriptors.

@@ -269,6 +269,42 @@ func TestFrozenProcessesStandStillAndKilledOnesAreGone(t *testing.T) {
 	}
 }
 
+func TestKilledProcessesSayNoGoodbye(t *testing.T) {
+	l := ForTest(t)
+	h := mustHost(t, l, "a", 11)
+	said := l.Path("goodbye")
+	for range 5 {
+		// A child that would say goodbye when its stopped, orphaned group is woken up.
+		script := "sh -c 'trap \"echo bye >> " + said + "; exit\" HUP TERM; while :; do sleep 0.01; done' & wait"
+		if _, err := h.Start("sh", exec.Command("/bin/sh", "-c", script)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(50 * time.Millisecond)
+		h.Kill()
+	}
+	if b, err := os.ReadFile(said); err == nil {
+		t.Errorf("killed processes said %q", b)
+	}
+}
+
+func TestChildrenDieBeforeTheirParents(t *testing.T) {
+	cmd := exec.CommandContext(t.Context(), "/bin/sh", "-c", "read x")
+	if _, err := cmd.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	child, self := cmd.Process.Pid, os.Getpid()
+	for _, pids := range [][]int{{self, child}, {child, self}} {
+		if got := childrenFirst(slices.Clone(pids)); got[0] != child {
+			t.Errorf("childrenFirst(%v) = %v, want %d first", pids, got, child)
+		}
+	}
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+}
+
 func TestClosedLabLeavesNothingBehind(t *testing.T) {
 	before := namespaces(t)
 	var pid int

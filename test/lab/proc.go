@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -80,26 +82,22 @@ func (h *Host) Pids() []int {
 // Freeze stops every process in the host, as SIGSTOP does: nothing of it runs until Thaw.
 func (h *Host) Freeze() { h.freeze() }
 
-// freeze stops all and returns whom it stopped: it looks again until nobody new has appeared, because a process may fork while we look.
+// freeze stops all and returns whom it stopped: it looks again until nobody new has appeared, because a process may fork while we look, and
+// until all stand still, because the signal takes its time.
 func (h *Host) freeze() []int {
-	stopped := map[int]bool{}
+	var stopped []int
 	for {
 		fresh := false
 		for _, pid := range h.Pids() {
-			if !stopped[pid] {
-				fresh, stopped[pid] = true, true
+			if !slices.Contains(stopped, pid) {
+				fresh, stopped = true, append(stopped, pid)
 				_ = unix.Kill(pid, unix.SIGSTOP)
 			}
 		}
-		if !fresh {
-			break
+		if !fresh && !slices.ContainsFunc(stopped, running) {
+			return stopped
 		}
 	}
-	pids := make([]int, 0, len(stopped))
-	for pid := range stopped {
-		pids = append(pids, pid)
-	}
-	return pids
 }
 
 // Thaw lets every process in the host run again.
@@ -112,12 +110,30 @@ func (h *Host) Thaw() {
 // Kill is "kill -9 of everything": every process in the host is frozen first, so that none sees another die, and then killed. It returns
 // when all of them are gone.
 func (h *Host) Kill() {
-	for _, pid := range h.freeze() {
+	for _, pid := range childrenFirst(h.freeze()) {
 		_ = unix.Kill(pid, unix.SIGKILL)
 	}
 	for !h.gone() {
 		time.Sleep(time.Millisecond)
 	}
+}
+
+// childrenFirst sorts processes so that no parent comes before its child. The order matters: when a parent dies first, the kernel finds its
+// process group orphaned with stopped members and sends them SIGHUP and SIGCONT, and what was to die silently says goodbye.
+func childrenFirst(pids []int) []int {
+	parents := map[int]int{}
+	for _, pid := range pids {
+		parents[pid] = parent(pid)
+	}
+	depth := func(pid int) (n int) {
+		for n < len(pids) && parents[pid] != 0 { // bounded: ids may be reused between two looks
+			pid = parents[pid]
+			n++
+		}
+		return n
+	}
+	slices.SortStableFunc(pids, func(a, b int) int { return depth(b) - depth(a) })
+	return pids
 }
 
 // gone says whether no process is left; a killed one whose parent has not waited for it counts as gone.
@@ -130,12 +146,36 @@ func (h *Host) gone() bool {
 	return true
 }
 
-// zombie reads the state from /proc: the letter after the name in parentheses.
+// running says whether a process neither stands still nor has ended.
+func running(pid int) bool {
+	fields := stat(pid)
+	return len(fields) > 0 && !strings.Contains("TtZX", fields[0])
+}
+
+// zombie says whether a process has ended, even if its parent does not know yet.
 func zombie(pid int) bool {
-	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
-		return true
+	fields := stat(pid)
+	return len(fields) == 0 || fields[0] == "Z" || fields[0] == "X"
+}
+
+// parent is the id of a process's parent, or 0.
+func parent(pid int) int {
+	fields := stat(pid)
+	if len(fields) < 2 {
+		return 0
 	}
-	i := bytes.LastIndexByte(stat, ')')
-	return i < 0 || i+2 >= len(stat) || stat[i+2] == 'Z' || stat[i+2] == 'X'
+	ppid, err := strconv.Atoi(fields[1])
+	if err != nil {
+		return 0
+	}
+	return ppid
+}
+
+// stat reads what /proc says of a process after its name in parentheses: state, parent and more.
+func stat(pid int) []string {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return nil
+	}
+	return strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
 }

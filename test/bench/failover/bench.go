@@ -1,0 +1,168 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/tandem-lb/tandem/test/lab"
+)
+
+// every is the time between the client's attempts.
+const every = 5 * time.Millisecond
+
+// quietClients is how many clients with a stubborn neighbour cache there are.
+const quietClients = 4
+
+// bench is one system in one lab.
+type bench struct {
+	system system
+	lab    *lab.Lab
+	pair   *lab.Pair
+	load   *lab.Client
+}
+
+// result is one run, in milliseconds where it is a time.
+type result struct {
+	Fault    string  `json:"fault"`
+	System   string  `json:"system"`
+	Run      int     `json:"run"`
+	Blackout float64 `json:"blackout_ms"`
+	ByEnds   float64 `json:"blackout_by_ends_ms"`
+	Attempts int     `json:"attempts"`
+	Failed   int     `json:"failed"`
+	Slowest  float64 `json:"slowest_ms"`
+	Late     float64 `json:"client_late_ms"` // by which the client itself was late: no blackout below it means anything
+	Dual     float64 `json:"dual_ms"`
+	DualSum  float64 `json:"dual_total_ms"`
+	Moves    int     `json:"moves"` // how often another node became the holder
+	Clients  int     `json:"clients,omitempty"`
+	Unserved int     `json:"unserved,omitempty"`
+	Holders  string  `json:"holders"`
+	Note     string  `json:"note,omitempty"`
+}
+
+func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// open builds the lab and starts both nodes and the load.
+func open(ctx context.Context, s system, binary, dir string) (*bench, error) {
+	if err := os.RemoveAll(dir); err != nil {
+		return nil, err
+	}
+	l, err := lab.New(dir)
+	if err != nil {
+		return nil, err
+	}
+	b := &bench{system: s, lab: l}
+	if err := b.start(ctx, binary); err != nil {
+		l.Close()
+		return nil, fmt.Errorf("%s: %w; logs are in %s", s.name, err, dir)
+	}
+	return b, nil
+}
+
+func (b *bench) start(ctx context.Context, binary string) (err error) {
+	b.pair, err = lab.NewPair(b.lab, lab.PairConfig{Launch: b.system.launch, Binary: binary, Quiet: quietClients, Every: 2 * time.Millisecond})
+	if err != nil {
+		return err
+	}
+	for i := range b.pair.Nodes {
+		if err := b.pair.StartNode(i); err != nil {
+			return err
+		}
+	}
+	if b.load, err = b.pair.Load(every); err != nil {
+		return err
+	}
+	if err := sleep(ctx, b.system.settle); err != nil {
+		return err
+	}
+	return b.quiet(ctx)
+}
+
+// addr is a listener of the VIP.
+func (b *bench) addr(port uint16) netip.AddrPort { return netip.AddrPortFrom(b.pair.VIP, port) }
+
+// quiet waits until one node leads and the client is served without a failure.
+func (b *bench) quiet(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	if _, err := b.pair.WaitLeader(ctx); err != nil {
+		return err
+	}
+	return b.pair.WaitServed(ctx, b.load, time.Second)
+}
+
+// restart starts a node again and waits until it can take over.
+func (b *bench) restart(ctx context.Context, n *lab.Node) error {
+	if err := b.pair.StartNode(n.Index); err != nil {
+		return err
+	}
+	return sleep(ctx, b.system.settle)
+}
+
+// patience is how long a system may take to serve again before its run counts as not survived.
+const patience = 20 * time.Second
+
+// takenOver waits until the client is served again, and reports since the fault. What the observer sees in the second after that counts too:
+// the old holder might still answer.
+func (b *bench) takenOver(ctx context.Context, old *lab.Node, from time.Time) (result, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if _, err := b.pair.Watch.Wait(ctx, func(who []string) bool {
+		for _, w := range who {
+			if w == b.pair.Other(old).Name() {
+				return true
+			}
+		}
+		return false
+	}); err != nil {
+		return result{}, fmt.Errorf("nobody took over from %s: %w", old.Name(), err)
+	}
+	if err := b.pair.WaitServed(ctx, b.load, 500*time.Millisecond); err != nil {
+		return result{}, err
+	}
+	return b.report(ctx, from)
+}
+
+// report sums up what was seen since the fault. It waits for the attempts that are under way.
+func (b *bench) report(ctx context.Context, from time.Time) (result, error) {
+	to := time.Now()
+	if err := sleep(ctx, lab.Patience+100*time.Millisecond); err != nil {
+		return result{}, err
+	}
+	r, v := b.load.Report(from.Add(-before), to), b.pair.Watch.View(from.Add(-before), to)
+	return result{
+		Blackout: ms(r.Blackout), ByEnds: ms(r.ByEnds), Attempts: r.Attempts, Failed: r.Failed, Slowest: ms(r.Slowest), Late: ms(r.Late),
+		Dual: ms(v.Dual.Longest), DualSum: ms(v.Dual.Total), Moves: moves(v), Holders: v.String(),
+	}, nil
+}
+
+// moves counts how often a node that had not answered before began to.
+func moves(v lab.View) int {
+	return max(0, len(v.Holders())-1)
+}
+
+// run measures one fault once.
+func (b *bench) run(ctx context.Context, f fault, run int) (result, error) {
+	if err := b.quiet(ctx); err != nil {
+		return result{}, err
+	}
+	now := time.Now()
+	b.load.Forget(now.Add(-time.Second))
+	b.pair.Watch.Forget(now.Add(-time.Second))
+	r, err := f.do(ctx, b, run)
+	r.Fault, r.System, r.Run = f.name, b.system.name, run
+	return r, err
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

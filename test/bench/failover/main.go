@@ -1,0 +1,202 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// job is one run that has not been measured.
+type job struct {
+	system system
+	fault  fault
+	run    int
+}
+
+// plan is what was asked for on the command line.
+type plan struct {
+	binary, dir string
+	runs        int
+	fresh       bool
+	faults      []fault
+	systems     []system
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	p, err := parse(args, stderr)
+	if err != nil {
+		fmt.Fprintln(stderr, "bench-failover:", err)
+		return 2
+	}
+	s, err := load(filepath.Join(p.dir, "failover.jsonl"))
+	if err != nil {
+		fmt.Fprintln(stderr, "bench-failover: read the results of earlier runs:", err)
+		return 1
+	}
+	if err := p.measure(ctx, s, stdout); err != nil {
+		fmt.Fprintln(stderr, "bench-failover:", err)
+		fmt.Fprintln(stderr, "what was measured is kept; the same command goes on from here")
+		show(stdout, s, p.faults, p.systems)
+		return 1
+	}
+	if show(stdout, s, p.faults, p.systems) > 0 {
+		return 1
+	}
+	return 0
+}
+
+func parse(args []string, stderr io.Writer) (plan, error) {
+	var p plan
+	fs := flag.NewFlagSet("bench-failover", flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	fs.StringVar(&p.binary, "tandem", "bin/tandem", "the binary to measure")
+	fs.StringVar(&p.dir, "dir", "bench-results", "where results and logs are kept")
+	fs.IntVar(&p.runs, "runs", 0, "runs of each fault; 0: 5, and 40 of heal")
+	fs.BoolVar(&p.fresh, "fresh", false, "measure again what was measured before")
+	faultList := fs.String("fault", "", "faults, separated by commas; empty: all")
+	systemList := fs.String("system", "", "systems, separated by commas; empty: all")
+	if err := fs.Parse(args); err != nil {
+		return p, err
+	}
+	if fs.NArg() > 0 {
+		return p, fmt.Errorf("unexpected argument %q", fs.Arg(0))
+	}
+	var err error
+	if p.faults, err = choose("fault", *faultList, faults(), func(f fault) string { return f.name }); err != nil {
+		return p, err
+	}
+	p.systems, err = choose("system", *systemList, systems(), func(s system) string { return s.name })
+	return p, err
+}
+
+// choose picks the named ones in their own order.
+func choose[T any](kind, list string, all []T, name func(T) string) ([]T, error) {
+	if list == "" {
+		return all, nil
+	}
+	wanted := strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
+	var chosen []T
+	var known []string
+	for _, t := range all {
+		known = append(known, name(t))
+		if slices.Contains(wanted, name(t)) {
+			chosen = append(chosen, t)
+		}
+	}
+	for _, w := range wanted {
+		if !slices.Contains(known, w) {
+			return nil, fmt.Errorf("no %s is called %q: %s are known", kind, w, strings.Join(known, ", "))
+		}
+	}
+	return chosen, nil
+}
+
+// jobs lists what is missing, one system after the other.
+func (p plan) jobs(s *store) []job {
+	var list []job
+	for _, sys := range p.systems {
+		for _, f := range p.faults {
+			runs := p.runs
+			if runs == 0 {
+				runs = f.runs
+			}
+			for i := range runs {
+				if !s.has(f.name, sys.name, i) {
+					list = append(list, job{system: sys, fault: f, run: i})
+				}
+			}
+		}
+	}
+	return list
+}
+
+// measure does what is missing. A run that fails is told and tried once more in a new lab; a second failure ends the measurement.
+func (p plan) measure(ctx context.Context, s *store, out io.Writer) error {
+	if p.fresh {
+		err := s.drop(func(r result) bool {
+			return slices.ContainsFunc(p.faults, func(f fault) bool { return f.name == r.Fault }) &&
+				slices.ContainsFunc(p.systems, func(sys system) bool { return sys.name == r.System })
+		})
+		if err != nil {
+			return fmt.Errorf("drop earlier results: %w", err)
+		}
+	}
+	jobs := p.jobs(s)
+	var b *bench
+	defer func() {
+		if b != nil {
+			b.lab.Close()
+		}
+	}()
+	begin, failures := time.Now(), 0
+	for i := 0; i < len(jobs); {
+		j := jobs[i]
+		if b != nil && b.system.name != j.system.name {
+			b.lab.Close()
+			b = nil
+		}
+		r, err := p.one(ctx, &b, j)
+		if err != nil {
+			if ctx.Err() != nil {
+				return errors.New("interrupted")
+			}
+			fmt.Fprintf(out, "%-16s %-11s run %d failed: %v\n", j.system.name, j.fault.name, j.run+1, err)
+			if b != nil {
+				b.lab.Close()
+				b = nil
+			}
+			if failures++; failures > 1 {
+				return fmt.Errorf("%s with %s: %w; logs are in %s", j.fault.name, j.system.name, err, p.logs(j.system))
+			}
+			continue
+		}
+		failures = 0
+		if err := s.add(r); err != nil {
+			return fmt.Errorf("keep a result: %w", err)
+		}
+		i++
+		left := time.Since(begin) / time.Duration(i) * time.Duration(len(jobs)-i)
+		fmt.Fprintf(out, "%-16s %-11s run %d: %s; %d of %d, %v left\n", j.system.name, j.fault.name, j.run+1, r, i, len(jobs), left.Round(time.Second))
+	}
+	return nil
+}
+
+func (p plan) logs(s system) string { return filepath.Join(p.dir, "logs", s.name) }
+
+// one measures a job in the lab that is there, or in a new one.
+func (p plan) one(ctx context.Context, b **bench, j job) (result, error) {
+	if *b == nil {
+		dir, err := filepath.Abs(p.logs(j.system))
+		if err != nil {
+			return result{}, err
+		}
+		if *b, err = open(ctx, j.system, p.binary, dir); err != nil {
+			*b = nil
+			return result{}, err
+		}
+	}
+	return (*b).run(ctx, j.fault, j.run)
+}
+
+func (r result) String() string {
+	if r.Clients > 0 {
+		return fmt.Sprintf("%s, %d of %d clients not served", r.Note, r.Unserved, r.Clients)
+	}
+	return fmt.Sprintf("blackout %.1f ms (by ends %.1f), %d of %d failed, dual %.0f ms, client late %.1f ms; %s",
+		r.Blackout, r.ByEnds, r.Failed, r.Attempts, r.Dual, r.Late, r.Holders)
+}

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"embed"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"text/template"
+	"time"
+
+	"github.com/tandem-lb/tandem/test/lab"
+)
+
+//go:embed peers/*.tmpl
+var peers embed.FS
+
+// system is what runs on the nodes.
+type system struct {
+	name   string
+	launch lab.Launch
+	// settle is how long a node needs after its start until it is ready to take over.
+	settle time.Duration
+}
+
+// systems lists what is compared; the first is what the others are measured against.
+func systems() []system {
+	return []system{
+		{name: "tandem", launch: lab.Tandem, settle: 3 * time.Second},
+		{name: "keepalived-1s", launch: peer("1"), settle: 6 * time.Second},
+		{name: "keepalived-100ms", launch: peer("0.1"), settle: 3 * time.Second},
+	}
+}
+
+// peer launches keepalived, with that many seconds between adverts, and HAProxy.
+func peer(advert string) lab.Launch {
+	return func(n *lab.Node) ([]*lab.Proc, error) {
+		dir := n.Pair.Path(n.Name())
+		// What a killed keepalived leaves there would keep the next one from starting.
+		if err := os.RemoveAll(dir); err != nil {
+			return nil, err
+		}
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return nil, err
+		}
+		data := map[string]any{
+			"Name": n.Name(), "Link": n.Link(), "Priority": 150 - 50*n.Index, "Advert": advert, "VIP": n.Pair.VIP,
+			"PortHTTP": lab.PortHTTP, "PortTCP": lab.PortTCP, "Backends": n.Pair.Backends[:],
+		}
+		for _, name := range []string{"keepalived.conf", "haproxy.cfg"} {
+			if err := write(filepath.Join(dir, name), name+".tmpl", data); err != nil {
+				return nil, fmt.Errorf("write %s: %w", name, err)
+			}
+		}
+		return start(n, dir)
+	}
+}
+
+func start(n *lab.Node, dir string) ([]*lab.Proc, error) {
+	var procs []*lab.Proc
+	for _, args := range [][]string{
+		{"haproxy", "-db", "-f", filepath.Join(dir, "haproxy.cfg")},
+		{"keepalived", "--dont-fork", "--log-console", "--vrrp", "--use-file", filepath.Join(dir, "keepalived.conf"),
+			"--pid", filepath.Join(dir, "keepalived.pid"), "--vrrp_pid", filepath.Join(dir, "vrrp.pid")},
+	} {
+		path, err := find(args[0])
+		if err != nil {
+			return nil, err
+		}
+		p, err := n.Start(n.Name()+"-"+args[0], exec.Command(path, args[1:]...)) //nolint:noctx // ends with the lab
+		if err != nil {
+			return nil, err
+		}
+		procs = append(procs, p)
+	}
+	return procs, nil
+}
+
+// find looks for a daemon where Debian puts daemons, which is not always in PATH.
+func find(name string) (string, error) {
+	if path, err := exec.LookPath(name); err == nil {
+		return path, nil
+	}
+	path := "/usr/sbin/" + name
+	if _, err := os.Stat(path); err != nil {
+		return "", fmt.Errorf("%s is not installed: apt-get install keepalived haproxy, or -system tandem to measure Tandem alone", name)
+	}
+	return path, nil
+}
+
+func write(path, name string, data any) error {
+	t, err := template.ParseFS(peers, "peers/"+name)
+	if err != nil {
+		return err
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	if err := t.Execute(f, data); err != nil {
+		_ = f.Close()
+		return err
+	}
+	return f.Close()
+}
