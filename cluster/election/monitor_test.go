@@ -64,6 +64,14 @@ func (m *monitor) since(t *int, cond bool) int {
 	return m.w.now - *t
 }
 
+// bound is longer where datagrams get lost.
+func (m *monitor) bound(ms int) int {
+	if m.w.loss > 0 {
+		return ms * lossyFactor
+	}
+	return ms
+}
+
 // handing reports whether a is handing over to b.
 func handing(a, b *node) bool {
 	if b.p == nil {
@@ -116,7 +124,7 @@ func (m *monitor) opens(i int, n *node) {
 		return
 	}
 	for j, h := range m.w.nodes {
-		if j == i || !h.open() || m.opened[j] == 0 || m.w.now-m.opened[j] < race || h.p == nil || handing(h, n) {
+		if j == i || !h.open() || m.opened[j] == 0 || m.w.now-m.opened[j] < m.bound(race) || h.p == nil || handing(h, n) {
 			continue
 		}
 		if m.w.loss > 0 && !h.live() {
@@ -153,19 +161,13 @@ func (m *monitor) pair(i, j int) {
 	if m.dual[i][j] == 0 {
 		return
 	}
-	bound := func(b int) int {
-		if w.loss > 0 {
-			return b * lossyFactor
-		}
-		return b
-	}
-	if s := max(m.both[i][j], m.dual[i][j]); m.both[i][j] != 0 && w.now-s > bound(meets) {
+	if s := max(m.both[i][j], m.dual[i][j]); m.both[i][j] != 0 && w.now-s > m.bound(meets) {
 		w.failf("%s and %s both hold, and have heard each other for %d ms", a.policy.Name, b.policy.Name, w.now-s)
 	}
 	// Whoever hears the other yields, unless the other is deaf to all: then it answers nobody.
 	deaf := m.deafFor[i] != 0 || m.deafFor[j] != 0
 	sees := w.passes(i, j) && w.passes(j, i)
-	if s := max(m.oneWay[i][j], m.dual[i][j]); m.oneWay[i][j] != 0 && !deaf && !sees && w.now-s > bound(meetsOneWay) {
+	if s := max(m.oneWay[i][j], m.dual[i][j]); m.oneWay[i][j] != 0 && !deaf && !sees && w.now-s > m.bound(meetsOneWay) {
 		w.failf("%s and %s both hold, and one has heard the other for %d ms", a.policy.Name, b.policy.Name, w.now-s)
 	}
 }
@@ -231,8 +233,7 @@ func (m *monitor) claim(n *node, d election.Decision) {
 		}
 	}
 	if c, ok := m.claims[d.Term]; ok && c.node != n.id && !m.lostDisk {
-		a, b := m.good[c.node][n.id], m.good[n.id][c.node]
-		if w.now-c.at > race && a != 0 && w.now-a > fo && b != 0 && w.nodes[c.node].p != nil && w.now-n.p.started > fo && w.now-w.nodes[c.node].p.started > fo {
+		if both := m.both[min(c.node, n.id)][max(c.node, n.id)]; both != 0 && w.now-max(both, c.at) > m.bound(race) {
 			w.failf("%s claims term %d, which %s had claimed %d ms before", n.policy.Name, d.Term, w.nodes[c.node].policy.Name, w.now-c.at)
 		}
 	}
