@@ -6,6 +6,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/hashicorp/memberlist"
+
 	"github.com/tandem-lb/tandem/cluster/gossip/gossiptest"
 )
 
@@ -169,10 +171,32 @@ func TestStrayEventsAfterTheEndChangeNothing(t *testing.T) {
 		}
 		was := a.Snapshot()[0].State
 		pass(10 * time.Second)
+		callbacks{a.Gossip}.NotifyLeave(&memberlist.Node{Name: "lb2"}) // as by a timer that could not be stopped
 		if now := a.Snapshot()[0].State; now != was {
 			t.Errorf("after the end the state of lb2 went from %s to %s", was, now)
 		}
 		b.wantState("lb1", Left)
 		a.want(1, "info", "left the cluster")
+	})
+}
+
+func TestNodeThatDiedMayComeBackAtAnotherAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var net gossiptest.Network
+		a := start(t, &net, conf("lb1", addr1, addr2, addr3), Meta{Boot: 1})
+		b := start(t, &net, conf("lb2", addr2, addr1), Meta{Boot: 2})
+		defer a.leave()
+		pass(time.Second)
+		net.Kill(addr2)
+		pass(time.Second)
+		a.wantState("lb2", Lost)
+		moved := start(t, &net, conf("lb2", addr3, addr1), Meta{Boot: 22})
+		defer moved.leave()
+		pass(3 * time.Second)
+		if m := a.Snapshot()[0]; m.State != Alive || m.Addr != addr3 || m.Meta.Boot != 22 {
+			t.Errorf("lb1 sees %+v", m)
+		}
+		a.want(0, "error", "node name is used twice")
+		b.leave()
 	})
 }

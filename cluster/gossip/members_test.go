@@ -2,9 +2,13 @@ package gossip
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"testing"
 	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/memberlist"
 )
 
 func TestTableTellsLeavingFromDying(t *testing.T) {
@@ -97,5 +101,40 @@ func TestProblemsAreToldOncePerMinuteAndWhenOver(t *testing.T) {
 	}
 	if len(p) > maxProblems {
 		t.Errorf("%d problems, want at most %d", len(p), maxProblems)
+	}
+}
+
+func TestFullClusterRefusesStrangersOnly(t *testing.T) {
+	g, err := New(conf("lb1", addr1, addr2), hclog.NewNullLogger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cb := callbacks{g}
+	node := func(i int) *memberlist.Node {
+		return &memberlist.Node{Name: fmt.Sprint("n", i), Addr: net.IP{10, 0, 1, byte(i)}, Port: 7946, Meta: Meta{}.encode(),
+			DMin: codecVersion, DMax: codecVersion, DCur: codecVersion}
+	}
+	for i := range maxMembers {
+		if err := cb.NotifyAlive(node(i)); err != nil {
+			t.Fatal(err)
+		}
+		cb.NotifyJoin(node(i))
+	}
+	if err := cb.NotifyAlive(node(200)); err == nil {
+		t.Errorf("member %d was let in", maxMembers+1)
+	}
+	if err := cb.NotifyAlive(node(0)); err != nil {
+		t.Errorf("a member was refused: %v", err)
+	}
+	for _, spoil := range []func(*memberlist.Node){
+		func(n *memberlist.Node) { n.Addr = net.IP{1, 2, 3} },
+		func(n *memberlist.Node) { n.Port = 0 },
+		func(n *memberlist.Node) { n.DMin = codecVersion + 1 },
+	} {
+		n := node(0)
+		spoil(n)
+		if err := cb.NotifyAlive(n); err == nil {
+			t.Errorf("%+v was let in", n)
+		}
 	}
 }

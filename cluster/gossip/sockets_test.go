@@ -98,3 +98,26 @@ func TestWaitsForAnAddressThatIsNotThereYetAndSaysSoOnce(t *testing.T) {
 		}
 	})
 }
+
+func TestMutePeerDelaysNobody(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.14:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	at := freePort(t, "127.0.0.15")
+	n := start(t, nil, conf("lb1", at, netip.MustParseAddrPort(l.Addr().String())), Meta{Boot: 1})
+	c, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	if from := netip.MustParseAddrPort(c.RemoteAddr().String()).Addr(); from != at.Addr() {
+		t.Errorf("the stream comes from %s, want %s: the peer knows only that", from, at.Addr())
+	}
+	began := time.Now()
+	n.leave() // while its join waits for an answer
+	if took := time.Since(began); took > streamBudget/2 {
+		t.Errorf("leaving took %s", took)
+	}
+}
