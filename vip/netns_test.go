@@ -54,8 +54,8 @@ func newKernel(t *testing.T) *kernel {
 	})
 	k.cable("eth0")
 	k.nodeMAC = k.addrs(k.node, "eth0", "10.9.0.1/24", "fd00:9::1/64")
-	k.peerMAC = k.addrs(k.peer, "eth0", "10.9.0.2/24", "fd00:9::2/64")
-	k.listen()
+	k.addrs(k.peer, "eth0", "10.9.0.2/24", "fd00:9::2/64")
+	k.listen("eth0")
 	return k
 }
 
@@ -126,21 +126,23 @@ func (k *kernel) addrs(ns netns.NsHandle, name string, addrs ...string) (mac net
 	return mac
 }
 
-// listen watches the cable from the peer's end.
-func (k *kernel) listen() {
+// listen watches a cable from the peer's end.
+func (k *kernel) listen(name string) {
 	k.t.Helper()
 	k.in(k.peer, func() error {
-		ln, err := netlink.LinkByName("eth0")
+		ln, err := netlink.LinkByName(name)
 		if err != nil {
 			return err
 		}
+		k.peerMAC = ln.Attrs().HardwareAddr
 		k.port, err = announce.Listen(ln.Attrs().Index, true)
 		return err
 	})
+	port := k.port
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		_ = k.port.Receive(ctx, func(frame []byte) {
+		_ = port.Receive(ctx, func(frame []byte) {
 			if c, err := announce.Parse(frame); err == nil {
 				k.mu.Lock()
 				k.heard = append(k.heard, c)
@@ -151,7 +153,7 @@ func (k *kernel) listen() {
 	k.t.Cleanup(func() {
 		cancel()
 		wg.Wait()
-		_ = k.port.Close()
+		_ = port.Close()
 	})
 }
 
@@ -177,7 +179,7 @@ func (k *kernel) answers(a netip.Addr) bool {
 		k.mu.Lock()
 		defer k.mu.Unlock()
 		for _, c := range k.heard {
-			if c.Reply && c.Addr == a && c.MAC == mac(k.nodeMAC) {
+			if c.Reply && c.Addr == a && c.MAC != mac(k.peerMAC) {
 				return true
 			}
 		}
