@@ -101,7 +101,7 @@ func (c *checker) prefix(s scalar) (netip.Prefix, bool) {
 		return netip.Prefix{}, false
 	}
 	p, err := a.Prefix(atoi(bits))
-	if err != nil || !isDigits(bits) || bits[0] == '0' && len(bits) > 1 {
+	if err != nil || !isDigits(bits) || bits[0] == '0' {
 		c.bad(s.place, "%s has the prefix length %s; allowed: 1..%d", show(s.text), show(bits), a.BitLen())
 		return netip.Prefix{}, false
 	}
@@ -184,9 +184,6 @@ func odd(a netip.Addr) string {
 
 // hostOf says why a prefix's address cannot be a host's in its network; "" if it can.
 func hostOf(p netip.Prefix) string {
-	if p.Bits() == 0 {
-		return "has the prefix length 0; write /" + strconv.Itoa(p.Addr().BitLen())
-	}
 	left := p.Addr().BitLen() - p.Bits()
 	if left < 2 {
 		return ""

@@ -32,7 +32,7 @@ func (c *checker) cluster(f *fileCluster) cluster.Config {
 	if name := c.name(f.Name); name != "" {
 		cfg.Name = name
 	}
-	if f.PreemptDelay.ok() && !cfg.Preempt {
+	if f.PreemptDelay.ok() && !cfg.Preempt && cfg.PreemptDelay != 30*time.Second {
 		c.warn(f.PreemptDelay.place, "has no effect without preempt: true")
 	}
 	c.keys(f, &cfg)

@@ -80,26 +80,35 @@ func (c *checker) listenerBind(s scalar) netip.AddrPort {
 
 // timeouts reads the keys of a listener that depend on its protocol.
 func (c *checker) timeouts(f *fileListener, l *proxy.ListenerConfig) {
-	if l.Protocol != proxy.HTTP {
-		l.IdleTimeout = c.duration(f.IdleTimeout, span{min: time.Second, max: 7 * 24 * time.Hour, def: time.Hour, never: true})
-		if l.Protocol == proxy.TCP {
-			for _, s := range []scalar{f.HeaderTimeout, f.BodyTimeout, f.ResponseTimeout, f.MaxHeader} {
-				c.httpOnly(s.set, s.place)
-			}
-			c.httpOnly(f.TrustedProxies.set, f.TrustedProxies.place)
+	const day = 24 * time.Hour
+	session := span{min: time.Second, max: 7 * day, def: time.Hour, never: true}
+	switch l.Protocol {
+	case proxy.TCP:
+		l.IdleTimeout = c.duration(f.IdleTimeout, session)
+		l.HalfCloseTimeout = c.duration(f.HalfCloseTimeout, span{min: time.Second, max: day, def: time.Minute, never: true})
+		for _, s := range []scalar{f.TunnelTimeout, f.HeaderTimeout, f.BodyTimeout, f.ResponseTimeout, f.MaxHeader} {
+			c.httpOnly(s.set, s.place)
 		}
-		return
+		c.httpOnly(f.TrustedProxies.set, f.TrustedProxies.place)
+	case proxy.HTTP:
+		patience := func(def time.Duration) span {
+			return span{min: 100 * time.Millisecond, max: time.Hour, def: def, never: true}
+		}
+		l.IdleTimeout = c.duration(f.IdleTimeout, span{min: time.Second, max: 7 * day, def: time.Minute, never: true})
+		l.TunnelTimeout = c.duration(f.TunnelTimeout, session)
+		l.HeaderTimeout = c.duration(f.HeaderTimeout, patience(5*time.Second))
+		l.BodyTimeout = c.duration(f.BodyTimeout, patience(30*time.Second))
+		l.ResponseTimeout = c.duration(f.ResponseTimeout, patience(30*time.Second))
+		l.MaxHeader = c.size(f.MaxHeader, 1<<10, 1<<20, 32<<10)
+		l.TrustedProxies = c.networks(&f.TrustedProxies)
+		if l.HeaderTimeout == never {
+			c.warn(f.HeaderTimeout.place, "never lets clients that send nothing keep their connections for ever; 5s is the default")
+		}
+		if f.HalfCloseTimeout.set {
+			c.bad(f.HalfCloseTimeout.place, "is for protocol: tcp; an http listener knows when a request and its answer end")
+		}
+	default: // wrong, and reported: who knows what the rest was for
 	}
-	most := time.Hour
-	l.IdleTimeout = c.duration(f.IdleTimeout, span{min: time.Second, max: 7 * 24 * time.Hour, def: time.Minute, never: true})
-	l.HeaderTimeout = c.duration(f.HeaderTimeout, span{min: 100 * time.Millisecond, max: most, def: 5 * time.Second, never: true})
-	l.BodyTimeout = c.duration(f.BodyTimeout, span{min: 100 * time.Millisecond, max: most, def: 30 * time.Second, never: true})
-	l.ResponseTimeout = c.duration(f.ResponseTimeout, span{min: 100 * time.Millisecond, max: most, def: 30 * time.Second, never: true})
-	if f.HeaderTimeout.ok() && l.HeaderTimeout == never {
-		c.warn(f.HeaderTimeout.place, "never lets clients that send nothing keep their connections for ever; 5s is the default")
-	}
-	l.MaxHeader = c.size(f.MaxHeader, 1<<10, 1<<20, 32<<10)
-	l.TrustedProxies = c.networks(&f.TrustedProxies)
 }
 
 func (c *checker) httpOnly(set bool, at place) {
@@ -146,7 +155,7 @@ func (c *checker) networks(l *list) []netip.Prefix {
 		p, ok := c.prefix(s)
 		switch {
 		case !ok:
-		case p.Bits() > 0 && odd(p.Addr()) == "is the unspecified address":
+		case p.Addr().IsUnspecified():
 			c.bad(s.place, "%s is the unspecified address; write the network of the proxies, such as 10.1.0.0/16", show(s.text))
 		case p != p.Masked():
 			c.bad(s.place, "%s is an address in a network; write the network %s, or the address alone", show(s.text), p.Masked())

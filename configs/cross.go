@@ -12,7 +12,7 @@ func (c *checker) cross(f *fileConfig) {
 	c.poolsAndListeners(f)
 	c.ports()
 	c.loops()
-	c.localBinds()
+	c.localBinds(len(f.VIP.Addresses.items) == len(c.vips))
 }
 
 func (c *checker) isVIP(a netip.Addr) bool {
@@ -44,9 +44,10 @@ func (c *checker) poolsAndListeners(f *fileConfig) {
 		known[p.v] = true
 		all = append(all, p.v)
 	}
-	used := make(map[string]bool)
+	used, lost := make(map[string]bool), false
 	for _, u := range c.used {
 		used[u.v] = true
+		lost = lost || !known[u.v]
 		switch {
 		case known[u.v] || f.Pools.bad:
 		case len(all) == 0:
@@ -56,7 +57,7 @@ func (c *checker) poolsAndListeners(f *fileConfig) {
 		}
 	}
 	for _, p := range c.pools {
-		if !used[p.v] && !f.Listeners.bad {
+		if !used[p.v] && !lost && !f.Listeners.bad { // if one is lost it may be this one, mistyped
 			c.warn(p.place, "no listener uses the pool %s", p.v)
 		}
 	}
@@ -80,7 +81,7 @@ func poolHint(name string, all []string) string {
 	return text
 }
 
-// overlap says whether two sockets of one protocol cannot both be bound. [::] takes the IPv4 addresses, too.
+// overlap says whether two sockets of one protocol cannot both be bound. [::] takes the IPv6 addresses only (IPV6_V6ONLY).
 func overlap(a, b netip.AddrPort) bool {
 	if a.Port() != b.Port() {
 		return false
@@ -90,7 +91,7 @@ func overlap(a, b netip.AddrPort) bool {
 
 // covers says whether a socket on the wildcard a gets what is sent to b.
 func covers(a, b netip.Addr) bool {
-	return a == netip.IPv4Unspecified() && b.Is4() || a == netip.IPv6Unspecified()
+	return a == netip.IPv4Unspecified() && b.Is4() || a == netip.IPv6Unspecified() && b.Is6()
 }
 
 // ports: no two sockets of this daemon on one port.
@@ -158,8 +159,8 @@ func (c *checker) loops() {
 	}
 }
 
-// localBinds: what is bound is a VIP or is on this host.
-func (c *checker) localBinds() {
+// localBinds: what is bound is a VIP or is on this host. If not all VIPs could be read, it may be one of those.
+func (c *checker) localBinds(allVIPs bool) {
 	if c.host.Addresses == nil {
 		return
 	}
@@ -182,7 +183,7 @@ func (c *checker) localBinds() {
 	}
 	for _, l := range c.listeners {
 		a := l.v.Bind.Addr()
-		if !a.IsUnspecified() && !a.IsLoopback() && !c.isVIP(a) && !local[a] {
+		if allVIPs && !a.IsUnspecified() && !a.IsLoopback() && !c.isVIP(a) && !local[a] {
 			c.fact(l.place, "%s is neither a virtual address (vip.addresses) nor an address of this host", a)
 		}
 	}

@@ -51,16 +51,18 @@ type fileVIP struct {
 
 type fileListener struct {
 	block
-	Name            scalar `key:"name"`
-	Bind            scalar `key:"bind"`
-	Protocol        scalar `key:"protocol"`
-	Pool            scalar `key:"pool"`
-	IdleTimeout     scalar `key:"idle_timeout"`
-	HeaderTimeout   scalar `key:"header_timeout"`
-	BodyTimeout     scalar `key:"body_timeout"`
-	ResponseTimeout scalar `key:"response_timeout"`
-	MaxHeader       scalar `key:"max_header"`
-	TrustedProxies  list   `key:"trusted_proxies"`
+	Name             scalar `key:"name"`
+	Bind             scalar `key:"bind"`
+	Protocol         scalar `key:"protocol"`
+	Pool             scalar `key:"pool"`
+	IdleTimeout      scalar `key:"idle_timeout"`
+	TunnelTimeout    scalar `key:"tunnel_timeout"`
+	HalfCloseTimeout scalar `key:"half_close_timeout"`
+	HeaderTimeout    scalar `key:"header_timeout"`
+	BodyTimeout      scalar `key:"body_timeout"`
+	ResponseTimeout  scalar `key:"response_timeout"`
+	MaxHeader        scalar `key:"max_header"`
+	TrustedProxies   list   `key:"trusted_proxies"`
 }
 
 type filePool struct {

@@ -37,8 +37,8 @@ func Hash(c *Config) uint64 {
 		if !vips[l.Bind.Addr()] && !l.Bind.Addr().IsUnspecified() && !l.Bind.Addr().IsLoopback() {
 			at = "own" // an address of the node, different on each
 		}
-		write("listener %q %s %d %s %q %d %d %d %d %d", l.Name, at, l.Bind.Port(), l.Protocol, l.Pool,
-			l.IdleTimeout, l.HeaderTimeout, l.BodyTimeout, l.ResponseTimeout, l.MaxHeader)
+		write("listener %q %s %d %s %q %d %d %d %d %d %d %d", l.Name, at, l.Bind.Port(), l.Protocol, l.Pool,
+			l.IdleTimeout, l.TunnelTimeout, l.HalfCloseTimeout, l.HeaderTimeout, l.BodyTimeout, l.ResponseTimeout, l.MaxHeader)
 		for _, p := range slices.SortedFunc(slices.Values(l.TrustedProxies), comparePrefix) {
 			write("trusted %s", p)
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/token"
@@ -72,8 +73,10 @@ func (s *scalar) fill(r *report, n ast.Node, at place) {
 	case *ast.LiteralNode: // | and >
 		s.text, s.kind = n.Value.Value, quoted
 	case *ast.MappingNode, *ast.MappingValueNode:
-		s.bad = true
-		r.bad(at, "is a mapping (key: value); one value is wanted")
+		if s.text = glued(n.(ast.MapNode)); s.text == "" {
+			s.bad = true
+			r.bad(at, `is a mapping (key: value); one value is wanted (an address with a port can be put in quotes: "10.0.0.1:80")`)
+		}
 	case *ast.SequenceNode:
 		s.bad = true
 		r.bad(at, `is a list; one value is wanted (an IPv6 address with a port needs quotes: "[2001:db8::1]:80")`)
@@ -92,6 +95,25 @@ func (s *scalar) fill(r *report, n ast.Node, at place) {
 			s.kind = number
 		}
 	}
+}
+
+// glued is the text of a plain a:b that is one value by YAML's rules. The scanner takes it for a mapping when it stands in
+// a list within braces, as in {peers: [10.0.0.12:7946]}. It is "" for a mapping proper, which has a blank after its colon.
+func glued(m ast.MapNode) string {
+	it := m.MapRange()
+	if !it.Next() || it.Value() == nil {
+		return ""
+	}
+	kv := it.KeyValue()
+	key, colon, value := it.Key().GetToken(), kv.Start, it.Value().GetToken()
+	if _, ok := it.Value().(ast.ScalarNode); !ok || it.Next() || colon == nil || colon.Position.Line != key.Position.Line || value.Position.Line != key.Position.Line {
+		return ""
+	}
+	plainKey, plainValue := key.Type == token.StringType || key.Type == token.IntegerType || key.Type == token.FloatType, value.Type != token.DoubleQuoteType && value.Type != token.SingleQuoteType
+	if !plainKey || !plainValue || colon.Position.Column != key.Position.Column+utf8.RuneCountInString(key.Value) || value.Position.Column != colon.Position.Column+1 {
+		return ""
+	}
+	return key.Value + ":" + value.Value
 }
 
 // entries are the nodes of a list; nil and a report if it is none.
@@ -123,7 +145,7 @@ func (l *list) fill(r *report, n ast.Node, at place) {
 	}
 	l.items = nil
 	for i, e := range l.entries(r, n, at, "[a, b], or a line - a for each") {
-		p := position(e.GetToken())
+		p := beginning(e)
 		p.key = fmt.Sprintf("%s[%d]", at.key, i)
 		var s scalar
 		s.fill(r, e, p)
@@ -219,7 +241,7 @@ func entry(r *report, key string, p place, value ast.Node, into any) {
 		}
 		switch t := f.into.(type) {
 		case *scalar: // stands where its value does; lists and mappings where their key does
-			if v := position(value.GetToken()); value.Type() != ast.NullType {
+			if v := beginning(value); value.Type() != ast.NullType {
 				p.line, p.col = v.line, v.col
 			}
 			t.fill(r, value, p)

@@ -11,7 +11,7 @@ func didYouMean(word string, candidates []string) string {
 	best, bestDistance := "", 3
 	for _, c := range candidates {
 		low := strings.ToLower(c)
-		if fold(low) == fold(word) {
+		if fold(low) == fold(word) || len(low) > 3 && strings.HasPrefix(word, low) || len(word) > 3 && strings.HasPrefix(low, word) {
 			return c
 		}
 		d := distance(word, low)
@@ -52,10 +52,10 @@ func distance(a, b string) int {
 	return last[len(b)]
 }
 
-// meant is `; did you mean "x"?` or nothing.
+// meant is " (did you mean x?)" or nothing.
 func meant(word string, candidates []string) string {
 	if c := didYouMean(word, candidates); c != "" {
-		return "; did you mean " + c + "?"
+		return " (did you mean " + c + "?)"
 	}
 	return ""
 }

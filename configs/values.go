@@ -53,12 +53,11 @@ func (c *checker) duration(s scalar, allowed span) time.Duration {
 		}
 		return never
 	}
-	if _, err := strconv.ParseFloat(s.text, 64); err == nil {
-		c.bad(s.place, "%s has no unit; write %sms or %ss (%s)", s.text, s.text, s.text, allowed)
-		return allowed.def
-	}
 	d, err := time.ParseDuration(s.text)
-	switch {
+	switch _, bare := strconv.ParseFloat(s.text, 64); {
+	case bare == nil:
+		c.bad(s.place, "%s has no unit%s (%s)", show(s.text), withUnit(s.text, allowed), allowed)
+		return allowed.def
 	case err != nil:
 		c.bad(s.place, "%s is not a duration%s; write a number and a unit, such as 200ms, 5s, 1m30s, 1h (%s)", show(s.text), betterDuration(s.text), allowed)
 		return allowed.def
@@ -75,6 +74,20 @@ func (c *checker) duration(s scalar, allowed span) time.Duration {
 	return d
 }
 
+// withUnit proposes the units with which a bare number is allowed.
+func withUnit(text string, allowed span) string {
+	var fit []string
+	for _, unit := range []string{"ms", "s", "m", "h"} {
+		if d, err := time.ParseDuration(text + unit); err == nil && d >= allowed.min && d <= allowed.max && len(text) < 10 {
+			fit = append(fit, text+unit)
+		}
+	}
+	if len(fit) == 0 {
+		return ""
+	}
+	return "; did you mean " + strings.Join(fit[:min(2, len(fit))], " or ") + "?"
+}
+
 // betterDuration guesses what was meant by a duration that cannot be read.
 func betterDuration(text string) string {
 	if len(text) > 20 {
@@ -84,6 +97,7 @@ func betterDuration(text string) string {
 	for _, long := range [][2]string{
 		{"milliseconds", "ms"}, {"millisecond", "ms"}, {"msec", "ms"}, {"seconds", "s"}, {"second", "s"}, {"secs", "s"}, {"sec", "s"},
 		{"minutes", "m"}, {"minute", "m"}, {"mins", "m"}, {"min", "m"}, {"hours", "h"}, {"hour", "h"},
+		{"days", "d"}, {"day", "d"},
 	} {
 		if strings.HasSuffix(t, long[0]) {
 			t = strings.TrimSuffix(t, long[0]) + long[1]

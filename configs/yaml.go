@@ -42,7 +42,7 @@ func (r *report) tree(data []byte) ast.Node {
 			continue
 		}
 		if body != nil {
-			r.bad(position(d.Body.GetToken()), "a second document begins here; one file is one configuration: remove the --- between them")
+			r.bad(beginning(d.Body), "a second document begins here; one file is one configuration: remove the --- between them")
 			return nil
 		}
 		body = d.Body
@@ -141,8 +141,13 @@ func (r *report) syntax(err error, text string) {
 	lines := strings.Split(text, "\n")
 	at.line = min(at.line, len(lines))
 	hint := ""
-	if line := lines[at.line-1]; strings.Contains(line, "]:") && !strings.Contains(line, `"[`) && !strings.Contains(line, "'[") {
+	switch line := lines[at.line-1]; {
+	case strings.Contains(line, "]:") && !strings.Contains(line, `"[`) && !strings.Contains(line, "'["):
 		hint = `; an IPv6 address with a port needs quotes: "[2001:db8::1]:80"`
+	case strings.Contains(line, "::") && strings.ContainsAny(line, "[{"):
+		hint = "; an IPv6 address within brackets or braces needs quotes"
+	case !strings.ContainsAny(line, " \t#") && strings.Contains(line, ":") && !strings.HasSuffix(line, ":"):
+		hint = "; a blank is wanted after the colon"
 	}
 	message := strings.TrimSpace(strings.SplitN(ye.GetMessage(), "\n", 2)[0])
 	r.bad(at, "not YAML: %s%s", message, hint)

@@ -1,0 +1,189 @@
+package configs
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func parseFile(t *testing.T, file string, host Host) (*Config, []Warning) {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg, warnings, err := Parse(file, data, host)
+	if err != nil {
+		t.Fatalf("%s is shipped and is wrong:\n%v", file, err)
+	}
+	inside(t, data, warnings, nil)
+	sound(t, cfg)
+	return cfg, warnings
+}
+
+func TestReferenceParsesWithoutWarnings(t *testing.T) {
+	if _, warnings := parseFile(t, "reference.yaml", lab()); len(warnings) > 0 {
+		t.Errorf("warnings:\n%s", told(warnings, nil))
+	}
+}
+
+// keyLine matches a key of the reference file, which stands on a line of its own or in braces.
+var keyLine = regexp.MustCompile(`(?:^|[{,])\s*(?:- )?\{?([a-z0-9_]+):`)
+
+// keysIn lists the general paths of the keys of a file by its indentation, without the parser under test.
+func keysIn(t *testing.T, file string) []string {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	type level struct {
+		indent int
+		path   string
+	}
+	var keys []string
+	var levels []level
+	for line := range strings.Lines(string(data)) {
+		line = strings.TrimRight(strings.SplitN(line, " #", 2)[0], "\n ")
+		body := strings.TrimLeft(line, " -")
+		if body == "" || strings.HasPrefix(body, "#") {
+			continue
+		}
+		indent := len(line) - len(body)
+		for len(levels) > 0 && levels[len(levels)-1].indent >= indent {
+			levels = levels[:len(levels)-1]
+		}
+		parent := ""
+		if len(levels) > 0 {
+			parent = levels[len(levels)-1].path
+		}
+		if strings.HasPrefix(strings.TrimLeft(line, " "), "- ") || strings.HasSuffix(parent, "[]") {
+			parent = strings.TrimSuffix(parent, "[]") + "[]"
+		}
+		first := ""
+		for _, m := range keyLine.FindAllStringSubmatch(body, -1) {
+			switch {
+			case first == "":
+				keys = append(keys, join(parent, m[1]))
+			case strings.HasPrefix(body, "{"): // - {name: …, address: …}
+				keys = append(keys, join(parent, m[1]))
+			default: // health: {type: tcp}
+				keys = append(keys, join(first, m[1]))
+			}
+			if first == "" {
+				first = join(parent, m[1])
+			}
+		}
+		levels = append(levels, level{indent, join(parent, strings.SplitN(body, ":", 2)[0])})
+		if slices.Contains([]string{"listeners", "pools", "backends"}, strings.SplitN(body, ":", 2)[0]) {
+			levels[len(levels)-1].path += "[]"
+		}
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys)
+}
+
+func TestReferenceHasEveryKeyAndNoOther(t *testing.T) {
+	want := knownKeys()
+	slices.Sort(want)
+	got := keysIn(t, "reference.yaml")
+	for _, k := range want {
+		if !slices.Contains(got, k) {
+			t.Errorf("the parser knows %s, reference.yaml does not document it", k)
+		}
+	}
+	for _, k := range got {
+		if !slices.Contains(want, k) {
+			t.Errorf("reference.yaml documents %s, the parser does not know it", k)
+		}
+	}
+}
+
+func TestReferenceDocumentsEachKeyBeforeIt(t *testing.T) {
+	data, err := os.ReadFile("reference.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	comment, seen := "", make(map[string]bool)
+	for line := range strings.Lines(string(data)) {
+		body := strings.TrimSpace(line)
+		key := strings.SplitN(strings.TrimPrefix(body, "- "), ":", 2)[0]
+		switch {
+		case strings.HasPrefix(body, "#"):
+			comment += body
+			continue
+		case body == "" || seen[key] || strings.HasPrefix(key, "{"):
+		case comment == "" && !slices.Contains([]string{"log", "cluster", "vip", "admin", "witness", "address"}, key):
+			// The sections speak for themselves, witness shares its comment with quorum, address with name.
+			t.Errorf("%q has no comment before it", body)
+		case comment != "" && !strings.Contains(comment, "efault: ") && !strings.Contains(comment, "Required") && key != "key_file" && key != "health" &&
+			!slices.Contains([]string{"listeners", "pools"}, key) && !slices.Contains([]string{"bind", "protocol", "pool"}, key):
+			t.Errorf("the comment before %q says neither a default nor Required", body)
+		}
+		seen[key], comment = true, ""
+	}
+}
+
+// TestReferenceValuesAreTheDefaults holds what the reference says against what leaving it out does.
+func TestReferenceValuesAreTheDefaults(t *testing.T) {
+	ref, _ := parseFile(t, "reference.yaml", lab())
+	short := `
+cluster: {bind: 10.0.0.11, peers: [10.0.0.12], key_file: /etc/tandem/cluster.key}
+vip:
+  interface: eth0
+  addresses: [10.0.0.10, 2001:db8::10]
+  gateway: 10.0.0.1
+listeners:
+  - {name: web, bind: 10.0.0.10:80, protocol: http, pool: web}
+  - {name: postgres, bind: 10.0.0.10:5432, protocol: tcp, pool: postgres, idle_timeout: never}
+pools:
+  - name: web
+    health: {type: http, port: 8081, host: www.example.org, expect_body: ok, tls: true, tls_ca_file: /etc/tandem/backends-ca.pem}
+    backends:
+      - {name: web1, address: 10.0.1.21:8080}
+      - {name: web2, address: 10.0.1.22:8080, weight: 2}
+  - name: postgres
+    backends: [{name: pg1, address: "[2001:db8:1::31]:5432"}]
+`
+	cfg, _, err := Parse("short", []byte(short), lab())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(cfg, ref) {
+		t.Errorf("without what has defaults:\n%+v\nthe reference:\n%+v", cfg, ref)
+	}
+}
+
+func TestExamplesParseWithoutWarnings(t *testing.T) {
+	files, err := filepath.Glob("examples/*.yaml")
+	if err != nil || len(files) < 3 {
+		t.Fatalf("%d examples (%v)", len(files), err)
+	}
+	for _, file := range files {
+		host := lab()
+		host.Addresses, host.Interface = nil, nil // they are for other hosts
+		if _, warnings := parseFile(t, file, host); len(warnings) > 0 {
+			t.Errorf("%s has warnings:\n%s", file, told(warnings, nil))
+		}
+	}
+}
+
+func TestMinimalPairFitsTogether(t *testing.T) {
+	host := lab()
+	host.Addresses, host.Interface = nil, nil
+	one, _ := parseFile(t, "examples/minimal-lb1.yaml", host)
+	two, _ := parseFile(t, "examples/minimal-lb2.yaml", host)
+	if one.Node == two.Node {
+		t.Errorf("both are called %s", one.Node)
+	}
+	if one.Cluster.Bind != two.Cluster.Peers[0] || two.Cluster.Bind != one.Cluster.Peers[0] {
+		t.Errorf("%s and %s are not each other's peers", one.Cluster.Bind, two.Cluster.Bind)
+	}
+	if Hash(one) != Hash(two) {
+		t.Errorf("what must be equal on both is not")
+	}
+}
