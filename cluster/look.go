@@ -18,6 +18,7 @@ type watched struct {
 	askedFor  time.Time // the break of the stream that was asked about last
 	crashedAt time.Time // the break of the stream that was confirmed
 	held      bool      // by its newest beat
+	heldSince time.Time
 }
 
 // served remembers whether clients came to this node while a peer was silent: when two holders meet, the one with the clients stays.
@@ -67,7 +68,11 @@ func (n *Node) lookAtPeers(ctx context.Context, members []gossip.Member, now tim
 	streams := n.Streams.States()
 	for name, b := range n.Pulse.Snapshot() {
 		w := n.watch(name)
-		w.arrivedAt, w.held = b.ArrivedAt, b.Beat.Holds
+		w.arrivedAt = b.ArrivedAt
+		if b.Beat.Holds && !w.held {
+			w.heldSince = now
+		}
+		w.held = b.Beat.Holds
 		s := streams[name]
 		n.ask(ctx, name, w, s, now)
 		n.learn(b.Beat.Newest)

@@ -40,7 +40,8 @@ type Status struct {
 // PeerStatus is what is known of one peer.
 type PeerStatus struct {
 	election.Peer
-	State PeerState
+	State     PeerState
+	HeldSince time.Time // since when it holds, as far as this node has heard
 }
 
 // Failover is one move of the VIP to this node.
@@ -69,7 +70,7 @@ func (n *Node) report(v election.View, f Facts, d election.Decision, now time.Ti
 		s.Since = n.started
 	}
 	for _, p := range v.Peers {
-		s.Peers = append(s.Peers, PeerStatus{p, n.stateOf(p, now)})
+		s.Peers = append(s.Peers, PeerStatus{p, n.stateOf(p, now), n.watch(p.Name).heldSince})
 	}
 	return s
 }

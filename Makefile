@@ -1,0 +1,65 @@
+# Needs Go, make and gcc (the race detector uses cgo). On Debian: apt-get install make gcc
+.DEFAULT_GOAL := build
+SHELL := /bin/bash
+
+GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS  := -s -w -X main.version=$(VERSION)
+SCHEDULES ?= 500000
+FUZZTIME  ?= 30s
+
+.PHONY: build demo test e2e model check fmt lint fuzz bench-failover bench-proxy logs clean help
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s $$'\t'
+
+build: ## bin/tandem, one static binary
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/tandem ./cmd/tandem
+
+demo: build ## a whole pair on this machine: pulls the plug, kills, hangs and stops leaders, shows what a client saw
+	CGO_ENABLED=0 go build -trimpath -o bin/tandem-demo ./cmd/tandem-demo
+	bin/tandem-demo -tandem bin/tandem
+
+test: ## everything: unit tests with the race detector, the model of the election, and pairs in network namespaces (these need root)
+	go vet ./...
+	go test -race -short -shuffle=on $$(go list ./... | grep -v /test/e2e)
+	go test -count=1 ./cluster/election -run 'Model' -v -timeout 20m | grep -vE '^=== '; exit $${PIPESTATUS[0]}
+	$(MAKE) e2e
+
+e2e: ## real binaries, built with the race detector, in network namespaces
+	go test -count=1 -timeout 30m -v ./test/e2e | grep -vE '^=== '; exit $${PIPESTATUS[0]}
+
+model: ## the model of the election at length; SCHEDULES=500000
+	go test -count=1 ./cluster/election -run 'Model' -v -timeout 4h -schedules=$(SCHEDULES)
+
+check: ## formatting, lint, test
+	@test -z "$$(gofmt -s -l .)" || { gofmt -s -l .; echo "not formatted: run make fmt"; exit 1; }
+	go mod tidy -diff
+	$(MAKE) lint
+	$(MAKE) test
+
+fmt:
+	gofmt -s -l -w . && go mod tidy
+
+lint:
+	go run $(GOLANGCI) run
+
+fuzz: ## each fuzz target for FUZZTIME (30s)
+	@set -e; for p in $$(go list ./...); do \
+	  for f in $$(go test -list '^Fuzz' $$p 2>/dev/null | grep ^Fuzz); do \
+	    echo "== $$p $$f"; go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p; \
+	  done; done
+
+bench-failover: build ## Tandem beside keepalived + HAProxy in the same lab; FAULT=kill9-idle,plug RUNS=5 FRESH=1
+	@which keepalived haproxy >/dev/null || { apt-get update -qq && apt-get install -y -qq keepalived haproxy; }
+	go build -o bin/bench-failover ./test/bench/failover
+	bin/bench-failover -tandem bin/tandem $(if $(FAULT),-fault $(FAULT)) $(if $(RUNS),-runs $(RUNS)) $(if $(FRESH),-fresh)
+
+bench-proxy: build ## the forwarding beside HAProxy: CPU per request, throughput, ratios
+	go run ./test/bench/proxy
+
+logs: ## bring docs/logs.md up to date with the code
+	go test ./docs -update
+
+clean:
+	rm -rf bin bench-results

@@ -1,0 +1,177 @@
+package daemon
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/tandem-lb/tandem/cluster"
+	"github.com/tandem-lb/tandem/cluster/election"
+	"github.com/tandem-lb/tandem/cluster/gossip"
+	"github.com/tandem-lb/tandem/cluster/pulse"
+	"github.com/tandem-lb/tandem/cluster/state"
+	"github.com/tandem-lb/tandem/cmd/tandem/admin"
+	"github.com/tandem-lb/tandem/configs"
+	"github.com/tandem-lb/tandem/health"
+	"github.com/tandem-lb/tandem/proxy"
+	"github.com/tandem-lb/tandem/proxy/pool"
+	"github.com/tandem-lb/tandem/systemd"
+	"github.com/tandem-lb/tandem/vip"
+)
+
+// protocol is the version of what nodes say to each other by beat and stream.
+const protocol = 1
+
+// handoverTime is how long an ordered handover may take. Both nodes answer IP during nearly all of it, so it costs nothing to wait.
+const handoverTime = 200 * time.Millisecond
+
+// assemble makes the parts and wires them; nothing runs yet.
+func assemble(cfg *configs.Config, version Version, log hclog.Logger) (*daemon, error) {
+	var key []byte
+	if !cfg.Cluster.Insecure {
+		var err error
+		if key, err = configs.ReadKey(cfg.Cluster.KeyFile); err != nil {
+			return nil, err
+		}
+	}
+	kept, err := state.Load(cfg.StateDir)
+	if err != nil {
+		log.Warn("going on without what was remembered from before", "err", err)
+	}
+	boot := newBoot()
+
+	keeper, err := newKeeper(cfg, log.Named("vip"))
+	if err != nil {
+		return nil, err
+	}
+	pools := pool.NewSet(poolConfigs(cfg))
+	prx, err := proxy.New(proxy.Config{Listeners: cfg.Listeners, Drain: cfg.Drain}, pools, log.Named("proxy"))
+	if err != nil {
+		return nil, err
+	}
+	checker := health.New(targets(cfg), pools.SetUp, log.Named("health"))
+	fit := newFitness(keeper, prx)
+
+	gsp, err := gossip.New(gossip.Config{
+		Node: cfg.Node, Name: cfg.Cluster.Name, Bind: cfg.Cluster.Bind, Peers: cfg.Cluster.Peers, Key: key,
+	}, log.Named("gossip"))
+	if err != nil {
+		return nil, err
+	}
+	var node *cluster.Node
+	pls, err := pulse.New(pulse.Config{
+		Node: cfg.Node, Boot: boot, Bind: next(cfg.Cluster.Bind), Peers: nextAll(cfg.Cluster.Peers), Key: key,
+		Cluster: cfg.Cluster.Name, Every: cfg.Cluster.Failover / 20, Failover: cfg.Cluster.Failover,
+		Tick: func(now time.Time) bool { return node.Alive(now) && keeper.Renew(now) },
+	}, log.Named("pulse"))
+	if err != nil {
+		return nil, err
+	}
+	streams := stub{}
+	node = cluster.New(cluster.Options{
+		Policy: policy(cfg), Boot: boot, Term: kept.Term, Expected: len(cfg.Cluster.Peers), MACs: macsOf(kept),
+		Meta: gossip.Meta{
+			Boot: boot, Version: string(version), Protocol: protocol, Priority: uint8(cfg.Cluster.Priority), ConfigHash: configs.Hash(cfg),
+		},
+		VIP: &vipPart{Keeper: keeper, listener: vipListener(cfg)}, Traffic: traffic{prx}, Pulse: pls, Streams: streams, Gossip: gsp,
+		Fitness: fit.judge, FitnessChanged: fit.changed,
+		Save: func(term uint64, macs map[string][]net.HardwareAddr) error {
+			return state.Save(cfg.StateDir, stateOf(term, macs))
+		},
+		Feed: systemd.NewFeeder(log).Feed,
+		Log:  log.Named("cluster"),
+	})
+	rep := &reporter{
+		cfg: cfg, version: version, boot: boot, hash: configs.Hash(cfg), started: time.Now(),
+		node: node, keeper: keeper, proxy: prx, pools: pools, checker: checker, gossip: gsp, fit: fit,
+	}
+	adm := admin.New(cfg.Admin.Socket, rep.status, log.Named("admin"))
+
+	d := &daemon{cfg: cfg, log: log}
+	d.parts.node, d.parts.proxy = node, prx
+	d.parts.drain = func() {
+		ctx, cancel := context.WithTimeout(context.Background(), cfg.Drain)
+		defer cancel()
+		if err := prx.Shutdown(ctx); err != nil {
+			log.Warn("drain ended by its limit", "limit", cfg.Drain)
+		}
+	}
+	d.parts.list = []part{
+		{"admin", runAdmin(adm, log.Named("admin"))},
+		{"vip", keeper.Run},
+		{"gossip", gsp.Run},
+		{"peer", streams.Run},
+		{"pulse", pls.Run},
+		{"health", checker.Run},
+		{"fitness", fit.run},
+		{"proxy", untilAsked(prx.Run)},
+		{"cluster", node.Run},
+	}
+	return d, nil
+}
+
+func newKeeper(cfg *configs.Config, log hclog.Logger) (*vip.Keeper, error) {
+	c := cfg.VIP
+	c.Node, c.RunDir, c.Failover = cfg.Node, cfg.RunDir, cfg.Cluster.Failover
+	for _, p := range cfg.Pools {
+		for _, b := range p.Backends {
+			c.Neighbours = append(c.Neighbours, b.Address.Addr())
+		}
+	}
+	sys, err := vip.Open(c, log)
+	if err != nil {
+		return nil, fmt.Errorf("reach the kernel for the VIP: %w", err)
+	}
+	return vip.New(c, sys, log)
+}
+
+func policy(cfg *configs.Config) election.Policy {
+	c := cfg.Cluster
+	return election.Policy{
+		Name: cfg.Node, Priority: c.Priority, Preempt: c.Preempt, PreemptDelay: c.PreemptDelay,
+		Failover: c.Failover, Settle: c.Settle, Stagger: c.Failover, Handover: handoverTime,
+		ForeignWait: cfg.VIP.Lease + 500*time.Millisecond,
+	}
+}
+
+func targets(cfg *configs.Config) []health.Target {
+	var ts []health.Target
+	for _, p := range cfg.Pools {
+		for _, b := range p.Backends {
+			ts = append(ts, health.Target{Pool: p.Name, Backend: b.Name, Address: b.Address, Config: p.Health})
+		}
+	}
+	return ts
+}
+
+func poolConfigs(cfg *configs.Config) []pool.Config {
+	var cs []pool.Config
+	for _, p := range cfg.Pools {
+		cs = append(cs, p.Config)
+	}
+	return cs
+}
+
+// newBoot returns a number that no other start of any node has: by it a restart that nobody noticed is told.
+func newBoot() uint64 {
+	var b [8]byte
+	rand.Read(b[:]) //nolint:errcheck // crypto/rand.Read never fails
+	return max(binary.BigEndian.Uint64(b[:]), 1)
+}
+
+// next returns the port after the gossip's: beats and the peer stream are there.
+func next(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr(), a.Port()+1) }
+
+func nextAll(as []netip.AddrPort) []netip.AddrPort {
+	out := make([]netip.AddrPort, len(as))
+	for i, a := range as {
+		out[i] = next(a)
+	}
+	return out
+}

@@ -1,0 +1,121 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/tandem-lb/tandem/cluster"
+	"github.com/tandem-lb/tandem/cmd/tandem/admin"
+	"github.com/tandem-lb/tandem/configs"
+	"github.com/tandem-lb/tandem/systemd"
+)
+
+// Version is what a daemon says of itself.
+type Version string
+
+// Run runs a whole node until ctx ends, and then hands over, drains and leaves. It returns when everything it started has ended.
+// The error joins those of all parts that failed. What was put into the kernel is removed on return.
+func Run(ctx context.Context, cfg *configs.Config, version Version, log hclog.Logger) error {
+	log.Info("starting", "node", cfg.Node, "version", string(version), "vip", prefixes(cfg.VIP.Addresses), "link", cfg.VIP.Interface)
+	if n, err := raiseFiles(); err != nil {
+		log.Warn("could not raise the limit of open files", "limit", n, "err", err)
+	}
+	if cfg.Cluster.Insecure {
+		log.Warn("insecure: anyone who reaches the cluster's ports can take the VIP; make a key with `tandem keygen` and set cluster.key_file")
+	}
+	d, err := assemble(cfg, version, log)
+	if err != nil {
+		return err
+	}
+	return d.run(ctx)
+}
+
+// daemon is a node's parts.
+type daemon struct {
+	cfg   *configs.Config
+	log   hclog.Logger
+	parts parts
+}
+
+func (d *daemon) run(ctx context.Context) error {
+	failed := make(chan error, 1) // the first part that ended although nobody asked it to
+	running := d.parts.start(context.WithoutCancel(ctx), d.log, failed)
+	d.log.Info("started", "node", d.cfg.Node)
+	systemd.Ready(d.log)
+	var cause error
+	select {
+	case <-ctx.Done():
+		d.log.Info("stopping", "node", d.cfg.Node)
+	case cause = <-failed:
+		d.log.Error("stopping: a part that the node cannot do without has failed", "err", cause)
+	}
+	systemd.Stopping(d.log)
+	began := time.Now()
+	d.drainIfAlone(d.parts.node.Status())
+	err := running.stop()
+	d.log.Info("stopped", "node", d.cfg.Node, "took", time.Since(began).Round(time.Millisecond))
+	return errors.Join(cause, err)
+}
+
+// drainIfAlone ends client connections gracefully before the VIP is let go, if there is nobody to hand it to: with a
+// standby in reach the clients are better off there at once.
+func (d *daemon) drainIfAlone(s cluster.Status) {
+	if !s.Holds {
+		return
+	}
+	for _, p := range s.Peers {
+		if p.State == cluster.PeerAlive && p.Fit {
+			return
+		}
+	}
+	d.log.Info("draining: no standby to hand over to", "active", d.parts.proxy.Active(), "limit", d.cfg.Drain)
+	d.parts.drain()
+}
+
+// vipListener returns the address of a listener on a VIP, for the question whether a peer's process still lives; the zero value if there is none.
+func vipListener(cfg *configs.Config) netip.AddrPort {
+	for _, l := range cfg.Listeners {
+		for _, v := range cfg.VIP.Addresses {
+			if v.Addr() == l.Bind.Addr() {
+				return l.Bind
+			}
+		}
+	}
+	return netip.AddrPort{}
+}
+
+func prefixes(ps []netip.Prefix) string {
+	s := ""
+	for i, p := range ps {
+		if i > 0 {
+			s += " "
+		}
+		s += p.String()
+	}
+	return s
+}
+
+// socketError is told, not fatal: a node without its socket still does its work.
+func runAdmin(s *admin.Server, log hclog.Logger) func(context.Context) error {
+	return func(ctx context.Context) error {
+		if err := s.Run(ctx); err != nil {
+			log.Error("the admin socket does not work; `tandem status` cannot reach this node", "err", err)
+		}
+		<-ctx.Done()
+		return nil
+	}
+}
+
+var errEnded = errors.New("ended without being asked to")
+
+func endedEarly(name string, err error) error {
+	if err == nil {
+		err = errEnded
+	}
+	return fmt.Errorf("%s: %w", name, err)
+}

@@ -1,0 +1,218 @@
+package daemon
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/tandem-lb/tandem/cluster"
+	"github.com/tandem-lb/tandem/cluster/election"
+	"github.com/tandem-lb/tandem/cluster/gossip"
+	"github.com/tandem-lb/tandem/cmd/tandem/admin/api"
+	"github.com/tandem-lb/tandem/configs"
+	"github.com/tandem-lb/tandem/health"
+	"github.com/tandem-lb/tandem/proxy"
+	"github.com/tandem-lb/tandem/proxy/pool"
+	"github.com/tandem-lb/tandem/vip"
+)
+
+// reporter puts the snapshots of the parts into one status.
+type reporter struct {
+	cfg     *configs.Config
+	version Version
+	boot    uint64
+	hash    uint64
+	started time.Time
+	node    *cluster.Node
+	keeper  *vip.Keeper
+	proxy   *proxy.Proxy
+	pools   *pool.Set
+	checker *health.Checker
+	gossip  *gossip.Gossip
+	fit     *fitJudge
+}
+
+func (r *reporter) status() api.Status {
+	now := time.Now()
+	n, v := r.node.Status(), r.keeper.State()
+	s := api.Status{
+		At: now, Node: r.cfg.Node, Version: string(r.version), Boot: fmt.Sprintf("%016x", r.boot), PID: os.Getpid(), Started: r.started,
+		State: stateOfNode(n), Since: n.Since, Reason: sentence(n), ReasonCode: string(n.Reason), Term: n.Term,
+		Rank: n.Fitness.Rank, Priority: r.cfg.Cluster.Priority, Gate: v.Gate,
+	}
+	s.Peers = r.peers(n, now)
+	s.Leader, s.LeaderSince = r.leader(n)
+	for _, a := range r.cfg.VIP.Addresses {
+		vs := api.VIP{Address: a.String(), Interface: r.cfg.VIP.Interface, Held: v.Holds, Since: v.Since}
+		if v.Err != nil {
+			vs.Problem = v.Err.Error()
+		}
+		s.VIPs = append(s.VIPs, vs)
+	}
+	s.Listeners, s.Pools = r.listeners(), r.poolStates()
+	for i := len(n.Failover) - 1; i >= 0; i-- {
+		s.Failovers = append(s.Failovers, move(n.Failover[i], r.cfg.Node))
+	}
+	s.Warnings = r.warnings(n, v, s)
+	s.Complete()
+	return s
+}
+
+func stateOfNode(n cluster.Status) api.State {
+	switch {
+	case n.Leaving && !n.Hold:
+		return api.Leaving
+	case n.Hold && n.Reason == election.ReasonHanding:
+		return api.Handing
+	case n.Holds:
+		return api.Leader
+	case n.Hold:
+		return api.Claiming
+	case n.Link != "" || !n.Fitness.Fit:
+		return api.Unfit
+	case !n.Settled:
+		return api.Settling
+	}
+	return api.Standby
+}
+
+func sentence(n cluster.Status) string {
+	s := n.Reason.String()
+	if n.About != "" {
+		s += " (" + n.About + ")"
+	}
+	if n.Link != "" {
+		s += ": " + n.Link
+	}
+	return s
+}
+
+// leader names who holds, as far as this node knows.
+func (r *reporter) leader(n cluster.Status) (string, time.Time) {
+	if n.Holds {
+		return n.Node, n.Since
+	}
+	for _, p := range n.Peers {
+		if p.State == cluster.PeerAlive && p.Holds {
+			return p.Name, p.HeldSince
+		}
+	}
+	return "", time.Time{}
+}
+
+func (r *reporter) peers(n cluster.Status, now time.Time) []api.Peer {
+	members := map[string]gossip.Member{}
+	for _, m := range r.gossip.Snapshot() {
+		members[m.Name] = m
+	}
+	var out []api.Peer
+	heard := map[netip.AddrPort]bool{}
+	for _, p := range n.Peers {
+		m := members[p.Name]
+		a := api.Peer{
+			Name: p.Name, State: api.PeerState(p.State), LastHeardMS: -1, Holds: p.Holds, Fit: p.Fit, Rank: p.Rank, Term: p.Term,
+			HearsUs: p.HearsMe, Priority: p.Priority, Version: m.Meta.Version,
+			ConfigDiffers: m.Meta.ConfigHash != 0 && m.Meta.ConfigHash != r.hash,
+		}
+		if m.Addr.IsValid() {
+			a.Address = m.Addr.String()
+			heard[m.Addr] = true
+		}
+		if !p.HeardAt.IsZero() {
+			a.LastHeardMS = float64(now.Sub(p.HeardAt).Microseconds()) / 1000
+		}
+		out = append(out, a)
+	}
+	for _, c := range r.cfg.Cluster.Peers {
+		if !heard[c] && len(out) < len(r.cfg.Cluster.Peers) {
+			out = append(out, api.Peer{Address: c.String(), State: api.PeerUnknown, LastHeardMS: -1})
+		}
+	}
+	return out
+}
+
+func (r *reporter) listeners() []api.Listener {
+	var out []api.Listener
+	for _, l := range r.proxy.Snapshot() {
+		a := api.Listener{
+			Name: l.Name, Bind: l.Bind.String(), Protocol: string(l.Protocol), Pool: l.Pool, Open: l.Open,
+			Active: int64(l.Active), Accepted: l.Accepted,
+		}
+		a.Error = l.Error
+		out = append(out, a)
+	}
+	return out
+}
+
+func (r *reporter) poolStates() []api.Pool {
+	active := map[[2]string]int64{}
+	for _, p := range r.pools.Snapshot() {
+		for _, b := range p.Backends {
+			active[[2]string{p.Name, b.Name}] = b.Active
+		}
+	}
+	var out []api.Pool
+	at := map[string]int{}
+	for _, h := range r.checker.Snapshot() {
+		i, ok := at[h.Pool]
+		if !ok {
+			i = len(out)
+			at[h.Pool] = i
+			out = append(out, api.Pool{Name: h.Pool})
+		}
+		out[i].Backends = append(out[i].Backends, api.Backend{
+			Name: h.Backend, Address: h.Address.String(), State: api.BackendState(h.State), Since: h.Since, Reason: h.Reason,
+			ProbeMS: float64(h.Took.Microseconds()) / 1000, Active: active[[2]string{h.Pool, h.Backend}],
+		})
+	}
+	return out
+}
+
+func move(f cluster.Failover, self string) api.Failover {
+	kind := api.Takeover
+	switch {
+	case f.Reason == election.ReasonOrdered:
+		kind = api.Handover
+	case f.From == "":
+		kind = api.First
+	}
+	return api.Failover{
+		At: f.At, Kind: kind, From: f.From, To: self, Why: f.Reason.String(), Term: f.Term,
+		TookMS: float64(f.Took.Microseconds()) / 1000,
+	}
+}
+
+// warnings are what an operator should know although the node works.
+func (r *reporter) warnings(n cluster.Status, v vip.State, s api.Status) []string {
+	var w []string
+	if v.Gate != "nftables" {
+		w = append(w, "no nftables: a daemon that hangs is silenced only after "+r.cfg.VIP.Lease.String()+" ("+v.Gate+")")
+	}
+	if r.cfg.Cluster.Insecure {
+		w = append(w, "insecure: anyone who reaches the cluster's ports can take the VIP; set cluster.key_file")
+	}
+	standby := false
+	for _, p := range s.Peers {
+		standby = standby || (p.State == api.PeerAlive && p.Fit)
+		if p.ConfigDiffers {
+			w = append(w, "the configuration of "+p.Name+" differs in what must be equal on all nodes (VIPs, listeners, pools, failover, lease)")
+		}
+	}
+	if n.Holds && !standby {
+		w = append(w, "no standby: if this node fails, nobody takes over")
+	}
+	for _, l := range s.Listeners {
+		if !l.Open && l.Error != "" {
+			w = append(w, "listener "+l.Name+" is not open: "+l.Error)
+		}
+	}
+	for _, x := range v.Sightings {
+		w = append(w, x.Addr.String()+" was claimed by "+x.MAC.String()+" at "+x.At.Format(time.TimeOnly))
+	}
+	if v.Readded > 0 {
+		w = append(w, "the VIP was removed by somebody else and put back "+strconv.Itoa(v.Readded)+" times")
+	}
+	return w
+}

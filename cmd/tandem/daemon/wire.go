@@ -1,0 +1,140 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/tandem-lb/tandem/cluster"
+	"github.com/tandem-lb/tandem/cluster/election"
+	"github.com/tandem-lb/tandem/cluster/fitness"
+	"github.com/tandem-lb/tandem/cluster/state"
+	"github.com/tandem-lb/tandem/proxy"
+	"github.com/tandem-lb/tandem/vip"
+)
+
+// vipPart lets the election use the keeper without knowing it.
+type vipPart struct {
+	*vip.Keeper
+	listener netip.AddrPort // a listener on a VIP; invalid if there is none
+}
+
+var _ cluster.VIP = (*vipPart)(nil)
+
+var errNoListener = errors.New("no listener on a VIP to ask")
+
+func (p *vipPart) Want(w cluster.Wish) {
+	p.Keeper.Want(vip.Wish{Hold: w.Hold, Term: w.Term, Quiet: w.Quiet, Check: w.Check, Reason: w.Reason})
+}
+
+func (p *vipPart) Facts() cluster.Facts {
+	s := p.State()
+	return cluster.Facts{
+		Holds: s.Holds && !s.Quiet, Quiet: s.Quiet, LinkUp: s.LinkUp, LinkWhy: s.LinkWhy, LostAt: s.LostAt, MACs: s.MACs,
+		Wire: election.Wire{
+			Since: s.Wire.Since, Probes: s.Wire.Probes, PeerAt: s.Wire.PeerAt,
+			ForeignAt: s.Wire.ForeignAt, ForeignMAC: s.Wire.ForeignMAC.String(), Deaf: s.Wire.Deaf,
+		},
+		PeerMAC: s.Wire.PeerMAC, OthersKnown: s.OthersKnown, OthersAt: s.OthersAt,
+	}
+}
+
+func (p *vipPart) Confirm(ctx context.Context, macs []net.HardwareAddr) (cluster.Verdict, error) {
+	if !p.listener.IsValid() {
+		return cluster.NoAnswer, errNoListener
+	}
+	var last error
+	for _, m := range macs {
+		v, err := p.Keeper.Confirm(ctx, m, p.listener)
+		switch {
+		case err != nil:
+			last = err
+		case v == vip.Refused:
+			return cluster.Refused, nil
+		case v == vip.Accepted:
+			return cluster.Accepted, nil
+		}
+	}
+	return cluster.NoAnswer, last
+}
+
+// traffic lets the election know the forwarding part.
+type traffic struct{ *proxy.Proxy }
+
+var _ cluster.Traffic = traffic{}
+
+// fitJudge turns facts of several parts into the fitness of this node.
+type fitJudge struct {
+	keeper  *vip.Keeper
+	proxy   *proxy.Proxy
+	closed  atomic.Pointer[[]string] // listeners that could not open
+	changed chan struct{}
+}
+
+func newFitness(k *vip.Keeper, p *proxy.Proxy) *fitJudge {
+	return &fitJudge{keeper: k, proxy: p, changed: make(chan struct{}, 1)}
+}
+
+// run follows the listeners: one that cannot open ranks this node down.
+func (f *fitJudge) run(ctx context.Context) error {
+	for {
+		var closed []string
+		for _, l := range f.proxy.Snapshot() {
+			if !l.Open && l.Error != "" {
+				closed = append(closed, l.Name)
+			}
+		}
+		f.closed.Store(&closed)
+		select {
+		case f.changed <- struct{}{}:
+		default:
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-f.proxy.Changed():
+		}
+	}
+}
+
+func (f *fitJudge) inputs() fitness.Inputs {
+	s := f.keeper.State()
+	in := fitness.Inputs{LinkUp: s.LinkUp, LinkWhy: s.LinkWhy}
+	if c := f.closed.Load(); c != nil {
+		in.Listeners = *c
+	}
+	return in
+}
+
+func (f *fitJudge) judge() cluster.Fitness {
+	v := fitness.Judge(f.inputs())
+	return cluster.Fitness{Fit: v.Fit, Rank: v.Rank, Why: v.Why}
+}
+
+// raiseFiles raises the limit of open files as far as this process may, and returns the limit now in force.
+func raiseFiles() (uint64, error) {
+	const want = 1 << 20
+	var r syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &r); err != nil {
+		return 0, err
+	}
+	if r.Cur >= want {
+		return r.Cur, nil
+	}
+	up := syscall.Rlimit{Cur: want, Max: max(want, r.Max)}
+	if syscall.Setrlimit(syscall.RLIMIT_NOFILE, &up) == nil {
+		return want, nil
+	}
+	up = syscall.Rlimit{Cur: min(r.Max, want), Max: r.Max}
+	err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &up)
+	return up.Cur, err
+}
+
+func macsOf(s state.State) map[string][]net.HardwareAddr { return s.MACs }
+
+func stateOf(term uint64, macs map[string][]net.HardwareAddr) state.State {
+	return state.State{Term: term, MACs: macs}
+}

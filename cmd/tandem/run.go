@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/spf13/cobra"
+
+	"github.com/tandem-lb/tandem/cmd/tandem/daemon"
+	"github.com/tandem-lb/tandem/configs"
+	"github.com/tandem-lb/tandem/vip"
+)
+
+// newRunCommand returns `tandem run`: the daemon, in the foreground, until SIGTERM or SIGINT.
+func newRunCommand(config func() string) *cobra.Command {
+	return &cobra.Command{
+		Use:   "run",
+		Short: "Run the daemon in the foreground",
+		Long: `Run the daemon in the foreground until SIGTERM or SIGINT.
+
+On SIGTERM a leader hands the VIP over to the standby, or, where there is none, lets its clients finish first
+(drain, 30 s by default). A second signal ends it at once; the kernel then silences the VIP by itself.`,
+		Example: `  tandem run
+  tandem run --config /etc/tandem/tandem.yaml`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, warnings, err := configs.Load(config())
+			if err != nil {
+				return wrongFile{err}
+			}
+			log := newLogger(cfg.Log, c.ErrOrStderr())
+			for _, w := range warnings {
+				log.Warn("configuration", "file", config(), "problem", w.String())
+			}
+			ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGTERM, os.Interrupt)
+			defer stop()
+			context.AfterFunc(ctx, stop) // a second signal ends the process at once
+			return daemon.Run(ctx, cfg, daemon.Version(version), log)
+		},
+	}
+}
+
+// newReleaseCommand returns `tandem release`: what systemd runs after the daemon has ended, however it ended.
+func newReleaseCommand(config func() string) *cobra.Command {
+	return &cobra.Command{
+		Use:   "release",
+		Short: "Remove what a daemon that ended has left in the kernel",
+		Long: `Remove what a daemon that ended has left in the kernel: VIPs with a lease, and the rules that silence them.
+
+Safe to run at any time and more than once; systemd runs it after every end of the daemon (ExecStopPost=). It touches
+only what run_dir's record says was put there by this node. Do not run it beside a living daemon: that one would put the VIP back.`,
+		Example: `  tandem release --config /etc/tandem/tandem.yaml`,
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, _, err := configs.Load(config())
+			if err != nil {
+				return wrongFile{err}
+			}
+			v := cfg.VIP
+			v.Node, v.RunDir, v.Failover = cfg.Node, cfg.RunDir, cfg.Cluster.Failover
+			if err := vip.Sweep(v, newLogger(cfg.Log, c.ErrOrStderr())); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintln(c.OutOrStdout(), "released")
+			return err
+		},
+	}
+}
+
+func newLogger(l configs.Log, w io.Writer) hclog.Logger {
+	return hclog.New(&hclog.LoggerOptions{
+		Name: "tandem", Level: hclog.LevelFromString(l.Level), JSONFormat: l.Format == "json", Output: w,
+		TimeFormat: "2006-01-02T15:04:05.000000Z07:00",
+	})
+}
