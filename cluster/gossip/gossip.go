@@ -134,7 +134,8 @@ func (g *Gossip) SetMeta(m Meta) {
 	}
 }
 
-// Snapshot returns every other node ever met, sorted by name, the lost and left ones too. It is a copy.
+// Snapshot returns every other node met, sorted by name, the lost and left ones too (the oldest of them are forgotten
+// beyond 64 members). It is a copy.
 func (g *Gossip) Snapshot() []Member {
 	g.mu.Lock()
 	defer g.mu.Unlock()
