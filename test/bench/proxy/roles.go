@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"runtime/pprof"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/tandem-lb/tandem/proxy"
+	"github.com/tandem-lb/tandem/proxy/pool"
+)
+
+// serveTandem is the proxy under measurement. ports are those of its http listener, the web backend, its tcp
+// listener and the source.
+func serveTandem(ctx context.Context, ports, profile string) error {
+	if profile != "" {
+		f, err := os.Create(profile)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if err := pprof.StartCPUProfile(f); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
+	}
+	var addrs []netip.AddrPort
+	for p := range strings.SplitSeq(ports, ",") {
+		a, err := netip.ParseAddrPort("127.0.0.1:" + p)
+		if err != nil {
+			return err
+		}
+		addrs = append(addrs, a)
+	}
+	if len(addrs) != 4 {
+		return fmt.Errorf("four ports are needed, got %q", ports)
+	}
+	pools := pool.NewSet([]pool.Config{
+		{Name: "web", Backends: []pool.BackendConfig{{Name: "b1", Address: addrs[1]}}},
+		{Name: "source", Backends: []pool.BackendConfig{{Name: "s1", Address: addrs[3]}}},
+	})
+	p, err := proxy.New(proxy.Config{
+		Drain: time.Second,
+		Listeners: []proxy.ListenerConfig{
+			{Name: "web", Bind: addrs[0], Protocol: proxy.HTTP, Pool: "web"},
+			{Name: "stream", Bind: addrs[2], Protocol: proxy.TCP, Pool: "source"},
+		},
+	}, pools, hclog.New(&hclog.LoggerOptions{Level: hclog.Warn, Output: os.Stderr}))
+	if err != nil {
+		return err
+	}
+	return p.Run(ctx)
+}
+
+// serveSource is the backend of streams: it sends without end, or sends back what it gets.
+func serveSource(ctx context.Context, port string) error {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:"+port)
+	if err != nil {
+		return err
+	}
+	context.AfterFunc(ctx, func() { l.Close() })
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return nil
+		}
+		go stream(c)
+	}
+}
+
+func stream(c net.Conn) {
+	defer c.Close()
+	what := make([]byte, 1)
+	if _, err := io.ReadFull(c, what); err != nil {
+		return
+	}
+	if what[0] == 'E' {
+		buf := make([]byte, 64)
+		for {
+			n, err := c.Read(buf)
+			if err != nil {
+				return
+			}
+			if _, err := c.Write(buf[:n]); err != nil {
+				return
+			}
+		}
+	}
+	buf := make([]byte, 256<<10)
+	for {
+		if _, err := c.Write(buf); err != nil {
+			return
+		}
+	}
+}

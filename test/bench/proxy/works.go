@@ -1,0 +1,185 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// sample is one measurement: what a unit of work cost the proxy, and how many a second there were.
+type sample struct{ cost, rate float64 }
+
+// work is something that a proxy is given to do. do returns how many units were done.
+type work struct {
+	name               string
+	costUnit, rateUnit string
+	costGoal, rateGoal string
+	per                float64 // units to a unit of cost
+	do                 func(ctx context.Context, p peer, burst time.Duration) (float64, error)
+}
+
+func works() []work {
+	const us = 1e-6
+	return []work{
+		{"keepalive", "us CPU/request", "requests/s", "<= 1.2", ">= 0.9", us, wrk("/1k", 64)},
+		{"close", "us CPU/request", "requests/s", "", ">= 1.2", us, wrk("/1k", 64, "-H", "Connection: close")},
+		{"body", "ms CPU/MiB", "MiB/s", "<= 0.7", ">= 1.5", 1e-3, wrk("/1m", 8)},
+		{"bulk", "CPU-s/GB", "MB/s", "<= 0.8", ">= 1.1", 1000, bulk},
+		{"message", "us CPU/message", "messages/s", "<= 1.2", "", us, messages},
+	}
+}
+
+// measure has p do w for burst.
+func (b *bench) measure(ctx context.Context, p peer, w work, burst time.Duration) (sample, error) {
+	before, err := cpu(p.pid)
+	if err != nil {
+		return sample{}, err
+	}
+	began := time.Now()
+	units, err := w.do(ctx, p, burst)
+	if err != nil {
+		return sample{}, err
+	}
+	took := time.Since(began)
+	after, err := cpu(p.pid)
+	if err != nil {
+		return sample{}, err
+	}
+	if units == 0 {
+		return sample{}, fmt.Errorf("nothing was done")
+	}
+	cost := (after - before).Seconds() / units
+	return sample{cost: cost / unitOf(w), rate: units / took.Seconds()}, nil
+}
+
+// unitOf is the cost that is printed as 1: so many seconds for one unit of work.
+func unitOf(w work) float64 {
+	if w.per >= 1 {
+		return 1 / w.per // bulk counts MB and is printed per GB
+	}
+	return w.per
+}
+
+// cpu is the time that a process has spent on the CPU, all threads, user and system.
+func cpu(pid int) (time.Duration, error) {
+	b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	if err != nil {
+		return 0, err
+	}
+	// The name of the program may contain anything, but nothing after it has a parenthesis.
+	f := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:])
+	user, err1 := strconv.ParseInt(string(f[11]), 10, 64)
+	system, err2 := strconv.ParseInt(string(f[12]), 10, 64)
+	if err1 != nil || err2 != nil {
+		return 0, fmt.Errorf("/proc/%d/stat: unknown form", pid)
+	}
+	const tick = time.Second / 100 // USER_HZ
+	return time.Duration(user+system) * tick, nil
+}
+
+// wrk loads a path over so many connections.
+func wrk(path string, connections int, args ...string) func(context.Context, peer, time.Duration) (float64, error) {
+	total := regexp.MustCompile(`(\d+) requests in`)
+	bad := regexp.MustCompile(`Non-2xx or 3xx responses: \d+|Socket errors: .*`)
+	return func(ctx context.Context, p peer, burst time.Duration) (float64, error) {
+		all := append([]string{"-c", loadCore, "wrk", "-t1", "-c" + strconv.Itoa(connections),
+			fmt.Sprintf("-d%ds", max(1, int(burst.Seconds())))}, args...)
+		out, err := exec.CommandContext(ctx, "taskset", append(all, fmt.Sprintf("http://127.0.0.1:%d%s", p.http, path))...).CombinedOutput()
+		if err != nil {
+			return 0, fmt.Errorf("wrk: %w: %s", err, out)
+		}
+		if b := bad.Find(out); b != nil {
+			return 0, fmt.Errorf("wrk: %s", b)
+		}
+		m := total.FindSubmatch(out)
+		if m == nil {
+			return 0, fmt.Errorf("wrk: unknown output: %s", out)
+		}
+		return strconv.ParseFloat(string(m[1]), 64)
+	}
+}
+
+// bulk reads one stream as fast as it comes; the unit is a megabyte.
+func bulk(ctx context.Context, p peer, burst time.Duration) (float64, error) {
+	c, err := ask(p, 'B', burst)
+	if err != nil {
+		return 0, err
+	}
+	defer c.Close()
+	buf := make([]byte, 256<<10)
+	var n int64
+	for {
+		k, err := c.Read(buf)
+		n += int64(k)
+		if err != nil || ctx.Err() != nil {
+			return float64(n) / 1e6, nil // ends by its deadline
+		}
+	}
+}
+
+// messages sends 64 bytes to and fro over 16 connections; the unit is a message.
+func messages(ctx context.Context, p peer, burst time.Duration) (float64, error) {
+	const connections = 16
+	counts := make(chan float64, connections)
+	for range connections {
+		c, err := ask(p, 'E', burst)
+		if err != nil {
+			return 0, err
+		}
+		go func() {
+			defer c.Close()
+			buf := make([]byte, 64)
+			n := 0.0
+			for ctx.Err() == nil {
+				if _, err := c.Write(buf); err != nil {
+					break
+				}
+				if _, err := io.ReadFull(c, buf); err != nil {
+					break
+				}
+				n += 2
+			}
+			counts <- n
+		}()
+	}
+	sum := 0.0
+	for range connections {
+		sum += <-counts
+	}
+	return sum, nil
+}
+
+// ask connects to the source through a proxy and says what is wanted.
+func ask(p peer, what byte, burst time.Duration) (net.Conn, error) {
+	onLoadCore()
+	c, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(p.tcp)))
+	if err != nil {
+		return nil, err
+	}
+	_ = c.SetDeadline(time.Now().Add(burst))
+	_, err = c.Write([]byte{what})
+	return c, err
+}
+
+// onLoadCore puts this process, all its threads, beside the other load.
+func onLoadCore() {
+	core, _ := strconv.Atoi(loadCore)
+	var set unix.CPUSet
+	set.Set(core)
+	tasks, _ := filepath.Glob("/proc/self/task/*")
+	for _, t := range tasks {
+		if tid, err := strconv.Atoi(filepath.Base(t)); err == nil {
+			_ = unix.SchedSetaffinity(tid, &set)
+		}
+	}
+}
