@@ -8,6 +8,7 @@ import (
 // Type names a way to probe.
 type Type string
 
+// The ways to probe.
 const (
 	TCP  Type = "tcp"
 	HTTP Type = "http"

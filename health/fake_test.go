@@ -20,7 +20,7 @@ type fakeNet struct {
 	mu       sync.Mutex // guards all below
 	handlers map[netip.AddrPort]func(net.Conn)
 	errs     map[netip.AddrPort]error
-	dialed   map[netip.AddrPort][]time.Time
+	called   map[netip.AddrPort][]time.Time
 	open     int // connections that the checker has not closed
 	wg       sync.WaitGroup
 }
@@ -29,7 +29,7 @@ func newFakeNet() *fakeNet {
 	return &fakeNet{
 		handlers: map[netip.AddrPort]func(net.Conn){},
 		errs:     map[netip.AddrPort]error{},
-		dialed:   map[netip.AddrPort][]time.Time{},
+		called:   map[netip.AddrPort][]time.Time{},
 	}
 }
 
@@ -49,13 +49,13 @@ func (f *fakeNet) fail(addr netip.AddrPort, err error) {
 func (f *fakeNet) times(addr netip.AddrPort) []time.Time {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return append([]time.Time(nil), f.dialed[addr]...)
+	return append([]time.Time(nil), f.called[addr]...)
 }
 
 func (f *fakeNet) connect(_ context.Context, addr netip.AddrPort) (net.Conn, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.dialed[addr] = append(f.dialed[addr], time.Now())
+	f.called[addr] = append(f.called[addr], time.Now())
 	if err := f.errs[addr]; err != nil {
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: err}
 	}

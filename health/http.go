@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"cmp"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -34,7 +35,7 @@ type httpProbe struct {
 
 // exchange sends the request on conn, whose deadline is set, and judges the answer. It returns what is left to be
 // read of the answer, nil if there is nothing worth reading.
-func (h *httpProbe) exchange(conn net.Conn) (result, io.Reader) {
+func (h *httpProbe) exchange(ctx context.Context, conn net.Conn) (result, io.Reader) {
 	phase := func(name string, err error) (result, io.Reader) {
 		return failure(name, h.cfg.Timeout, err), nil
 	}
@@ -49,7 +50,7 @@ func (h *httpProbe) exchange(conn net.Conn) (result, io.Reader) {
 			return result{reason: printable(err.Error()), local: true}, nil
 		}
 		c := tls.Client(conn, cfg)
-		if err := c.Handshake(); err != nil { // bounded by conn's deadline
+		if err := c.HandshakeContext(ctx); err != nil {
 			return phase("tls handshake", err)
 		}
 		conn = c
@@ -57,7 +58,7 @@ func (h *httpProbe) exchange(conn net.Conn) (result, io.Reader) {
 	// A backend may answer without reading all of a request: the answer counts, the error only without one.
 	sendErr := req.Write(conn)
 	limit := &io.LimitedReader{R: conn, N: maxHeader}
-	resp, err := readResponse(bufio.NewReader(limit), req)
+	resp, err := readResponse(bufio.NewReader(limit), req) //nolint:bodyclose // the connection is the caller's, who reads the rest and closes it
 	switch {
 	case err != nil && limit.N <= 0:
 		return failed(fmt.Sprintf("answer: header larger than %d KiB", maxHeader>>10)), nil

@@ -94,7 +94,7 @@ func TestAnswersAreJudged(t *testing.T) {
 		"not HTTP":         {Config{}, answer("220 mx1 ESMTP\x1b[31m\r\n"), false, `answer: malformed HTTP status code "mx1"`},
 		"speaks TLS":       {Config{}, answer("\x15\x03\x01\x00\x02\x02\x0a\r\n"), false, "answer: the backend speaks TLS: set tls"},
 		"answers at once":  {Config{}, func(c net.Conn) { go readHeader(c); _, _ = c.Write([]byte(ok)) }, true, "status 200"},
-		"does not read it": {Config{}, func(c net.Conn) { time.Sleep(time.Hour) }, false, "timeout after 500ms (answer)"},
+		"does not read it": {Config{}, func(net.Conn) { time.Sleep(time.Hour) }, false, "timeout after 500ms (answer)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := probeOnce(t, c.cfg, c.do)
@@ -195,7 +195,7 @@ func FuzzAnswer(f *testing.F) {
 			}
 		}()
 		h := &httpProbe{addr: web1, cfg: Config{Type: HTTP, ExpectBody: want}.WithDefaults()}
-		r, _ := h.exchange(near)
+		r, _ := h.exchange(t.Context(), near)
 		if len(r.reason) > 2*maxReason || strings.ContainsAny(r.reason, "\r\n\x1b") || r.reason == "" {
 			t.Errorf("reason %q", r.reason)
 		}

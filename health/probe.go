@@ -66,7 +66,7 @@ func (p *prober) probe(ctx context.Context) result {
 	// A cancelled probe ends at once: no read or write outlives the checker.
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	r, rest := p.http.exchange(conn)
+	r, rest := p.http.exchange(ctx, conn)
 	r = p.timed(start, r)
 	if rest != nil && stop() && conn.SetDeadline(time.Now().Add(drainTime)) == nil {
 		_, _ = io.CopyN(io.Discard, rest, maxBody)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -47,11 +48,9 @@ func failure(phase string, timeout time.Duration, err error) result {
 
 // ours holds for errors that tell of this host's state, not of the backend's.
 func ours(errno syscall.Errno) bool {
-	switch errno {
-	case syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOBUFS, syscall.EADDRNOTAVAIL:
-		return true
-	}
-	return false
+	return slices.Contains([]syscall.Errno{
+		syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOBUFS, syscall.EADDRNOTAVAIL,
+	}, errno)
 }
 
 // maxReason bounds a reason: parts of it come from the backend.

@@ -110,7 +110,8 @@ func TestPlaintextBehindTLSIsToldAsSuch(t *testing.T) {
 func TestAMuteTLSBackendTimesOut(t *testing.T) {
 	r := probeOnce(t, Config{TLS: true, Timeout: 90 * time.Millisecond}, func(c net.Conn) {
 		buf := make([]byte, 4096)
-		for _, err := c.Read(buf); err == nil; _, err = c.Read(buf) {
+		for err := error(nil); err == nil; {
+			_, err = c.Read(buf)
 		}
 	})
 	if r.ok || r.reason != "timeout after 90ms (tls handshake)" {

@@ -5,6 +5,7 @@ import "time"
 // State says what is known of a backend.
 type State string
 
+// The states of a backend.
 const (
 	Unchecked State = "unchecked" // no verdict yet, or never probed: counts as available
 	Up        State = "up"
@@ -51,8 +52,9 @@ func (t *track) changing() bool {
 		return !t.ok
 	case Down:
 		return t.ok
+	default: // no verdict yet
+		return true
 	}
-	return true
 }
 
 // spread returns how long after the start the i-th of n targets is probed first: evenly over the shorter of its

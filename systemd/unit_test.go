@@ -1,3 +1,4 @@
+//nolint:misspell // systemd spells in American
 package systemd
 
 import (

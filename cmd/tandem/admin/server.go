@@ -43,7 +43,7 @@ func New(socketPath string, status func() api.Status, log hclog.Logger) *Server 
 // Run serves until ctx ends, and then returns nil once every answer has ended and the socket is removed. It makes the
 // socket's directory if need be, and replaces a socket that nobody serves any more; one that is served is an error.
 func (s *Server) Run(ctx context.Context) error {
-	sock, err := claim(s.path)
+	sock, err := claim(ctx, s.path)
 	if err != nil {
 		return err
 	}
@@ -118,7 +118,7 @@ func (s *Server) handler() http.Handler {
 		st.Complete()
 		answer(w, http.StatusOK, st)
 	})
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, http.StatusNotFound, api.Problem{Error: "there is no such page here: want GET " + api.StatusPath})
 	})
 	return mux

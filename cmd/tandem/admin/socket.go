@@ -29,7 +29,7 @@ type socket struct {
 
 // claim opens a socket at path. Beside it lies a lock file that stays: of two daemons that start at once only one may
 // judge what is stale, and a lock that is removed can be held twice.
-func claim(path string) (*socket, error) {
+func claim(ctx context.Context, path string) (*socket, error) {
 	if len(path) > maxPath {
 		return nil, fmt.Errorf("socket %s: the path has %d bytes, at most %d are allowed", path, len(path), maxPath)
 	}
@@ -44,11 +44,11 @@ func claim(path string) (*socket, error) {
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		defer lock.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, live(path)
+			return nil, live(ctx, path)
 		}
 		return nil, fmt.Errorf("lock %s.lock: %w", path, err)
 	}
-	if err := s.open(); err != nil {
+	if err := s.open(ctx); err != nil {
 		lock.Close()
 		return nil, err
 	}
@@ -56,7 +56,7 @@ func claim(path string) (*socket, error) {
 }
 
 // open replaces what is stale at the path. The lock is held.
-func (s *socket) open() error {
+func (s *socket) open(ctx context.Context) error {
 	switch info, err := os.Lstat(s.path); {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
@@ -64,8 +64,8 @@ func (s *socket) open() error {
 	case info.Mode().Type() != fs.ModeSocket:
 		return fmt.Errorf("%s exists and is not a socket (%v): remove it, or name another path in admin.socket", s.path, info.Mode().Type())
 	default:
-		if served(s.path) {
-			return live(s.path)
+		if served(ctx, s.path) {
+			return live(ctx, s.path)
 		}
 		if err := os.Remove(s.path); err != nil {
 			return fmt.Errorf("remove the stale socket: %w", err)
@@ -79,7 +79,7 @@ func (s *socket) open() error {
 		}
 		return err
 	}}
-	l, err := lc.Listen(context.Background(), "unix", s.path)
+	l, err := lc.Listen(ctx, "unix", s.path)
 	if err != nil {
 		return fmt.Errorf("open the socket: %w", err)
 	}
@@ -99,9 +99,14 @@ func (s *socket) release() {
 // dialTime bounds the look at a socket that is there: connecting to a Unix socket takes no time unless its queue is full.
 const dialTime = 500 * time.Millisecond
 
+func connect(ctx context.Context, path string) (net.Conn, error) {
+	d := net.Dialer{Timeout: dialTime}
+	return d.DialContext(ctx, "unix", path)
+}
+
 // served reports whether a process listens at path.
-func served(path string) bool {
-	c, err := net.DialTimeout("unix", path, dialTime)
+func served(ctx context.Context, path string) bool {
+	c, err := connect(ctx, path)
 	if err != nil {
 		return !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, fs.ErrNotExist)
 	}
@@ -110,9 +115,9 @@ func served(path string) bool {
 }
 
 // live says who serves the socket at path.
-func live(path string) error {
+func live(ctx context.Context, path string) error {
 	who := "another process"
-	if pid := peerOf(path); pid > 0 {
+	if pid := peerOf(ctx, path); pid > 0 {
 		who = fmt.Sprintf("process %d", pid)
 		if name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid)); err == nil && len(name) > 1 {
 			who += fmt.Sprintf(" (%s)", name[:len(name)-1])
@@ -122,8 +127,8 @@ func live(path string) error {
 }
 
 // peerOf returns the process that listens at path, as the kernel knows it; 0 if that cannot be told.
-func peerOf(path string) int32 {
-	c, err := net.DialTimeout("unix", path, dialTime)
+func peerOf(ctx context.Context, path string) int32 {
+	c, err := connect(ctx, path)
 	if err != nil {
 		return 0
 	}

@@ -46,6 +46,7 @@ const MaxFailovers = 10
 // State says what a node is.
 type State string
 
+// What a node can be.
 const (
 	Leader   State = "leader"   // it holds the VIP
 	Standby  State = "standby"  // fit, and it waits
@@ -85,6 +86,7 @@ type Peer struct {
 // PeerState says what a node makes of a peer.
 type PeerState string
 
+// What a peer can be.
 const (
 	PeerUnknown PeerState = "unknown" // configured, and never heard since this node's start
 	PeerAlive   PeerState = "alive"
@@ -125,6 +127,7 @@ type Backend struct {
 // BackendState says what is known of a backend.
 type BackendState string
 
+// What a backend can be.
 const (
 	Unchecked BackendState = "unchecked" // not probed, or no verdict yet: gets traffic
 	Up        BackendState = "up"
@@ -147,6 +150,7 @@ type Failover struct {
 // MoveKind tells planned moves of the VIP from unplanned ones.
 type MoveKind string
 
+// The kinds of moves.
 const (
 	First    MoveKind = "first"    // nobody had held before
 	Takeover MoveKind = "failover" // the old holder failed

@@ -121,7 +121,7 @@ func (t *text) table(title string, header []string, rows [][]string) {
 		for i := range row {
 			row[i] = orDash(clean(row[i]))
 		}
-		fmt.Fprintln(tw, "  "+strings.Join(row, "\t"))
+		_, _ = fmt.Fprintln(tw, "  "+strings.Join(row, "\t"))
 	}
 	_ = tw.Flush()
 	for l := range strings.Lines(out.String()) {
