@@ -1,6 +1,8 @@
 package peer
 
 import (
+	"context"
+	"net"
 	"net/netip"
 	"time"
 )
@@ -13,6 +15,12 @@ type Config struct {
 	Peers     []netip.AddrPort // the others' Bind
 	Key       []byte           // 32 bytes; nil: unauthenticated
 	Keepalive time.Duration    // zero: 10 s
+
+	// Cluster is the cluster's name; nodes of clusters with other names refuse each other. May be empty.
+	Cluster string
+	// Listen and Dial make the connections; nil: TCP from and to Bind, on the highest descriptors (see RaiseFD).
+	Listen func(ctx context.Context) (net.Listener, error)
+	Dial   func(ctx context.Context, to netip.AddrPort) (net.Conn, error)
 }
 
 // Kind names a message.
@@ -39,7 +47,7 @@ type State struct {
 	Node  string
 	Boot  uint64
 	Up    bool
-	Since time.Time
+	Since time.Time // up or down
 	// BrokeAt is when the stream ended by EOF or RST from the other side without a Bye and without a newer stream: a hint that the process died.
 	// It is not set by time-outs, local errors, or a duplicate stream that was closed.
 	BrokeAt time.Time
