@@ -63,7 +63,8 @@ func (n *Node) resetting(now time.Time) bool {
 func (n *Node) meet(v election.View, f Facts, now time.Time) {
 	var rivals bool
 	for _, p := range v.Peers {
-		rivals = rivals || (p.Holds && now.Sub(p.HeardAt) < n.Policy.Failover)
+		ordered := p.Name == n.take.From && n.take.Term == n.term // it lets go as soon as it hears that this node holds
+		rivals = rivals || (p.Holds && !ordered && now.Sub(p.HeardAt) < n.Policy.Failover)
 	}
 	rivals = rivals && f.Holds && n.giving.To == ""
 	switch {

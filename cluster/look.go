@@ -60,7 +60,7 @@ func (n *Node) lookAtPeers(ctx context.Context, members []gossip.Member, now tim
 	byName := map[string]election.Peer{}
 	for _, m := range members {
 		byName[m.Name] = election.Peer{
-			Name: m.Name, Member: m.State == gossip.Alive, Priority: int(m.Meta.Priority),
+			Name: m.Name, Member: m.State == gossip.Alive || m.State == gossip.Suspect, Priority: int(m.Meta.Priority),
 			Left: m.State == gossip.Left,
 		}
 		n.learn(m.Meta.Term)

@@ -14,6 +14,7 @@ import (
 	"github.com/tandem-lb/tandem/cluster"
 	"github.com/tandem-lb/tandem/cluster/election"
 	"github.com/tandem-lb/tandem/cluster/gossip"
+	"github.com/tandem-lb/tandem/cluster/peer"
 	"github.com/tandem-lb/tandem/cluster/pulse"
 	"github.com/tandem-lb/tandem/cluster/state"
 	"github.com/tandem-lb/tandem/cmd/tandem/admin"
@@ -46,7 +47,7 @@ func assemble(cfg *configs.Config, version Version, log hclog.Logger) (*daemon, 
 	}
 	boot := newBoot()
 
-	keeper, err := newKeeper(cfg, log.Named("vip"))
+	keeper, err := newKeeper(cfg, log)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +74,12 @@ func assemble(cfg *configs.Config, version Version, log hclog.Logger) (*daemon, 
 	if err != nil {
 		return nil, err
 	}
-	streams := stub{}
+	streams, err := peer.New(peer.Config{
+		Node: cfg.Node, Boot: boot, Bind: next(cfg.Cluster.Bind), Peers: nextAll(cfg.Cluster.Peers), Key: key,
+	}, log.Named("peer"))
+	if err != nil {
+		return nil, err
+	}
 	node = cluster.New(cluster.Options{
 		Policy: policy(cfg), Boot: boot, Term: kept.Term, Expected: len(cfg.Cluster.Peers), MACs: macsOf(kept),
 		Meta: gossip.Meta{
