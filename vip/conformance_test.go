@@ -81,6 +81,9 @@ func (f fake) until(d time.Duration, ok func() bool) bool {
 	}
 }
 
+// soon is when what should happen at once has happened, on a machine that does other things.
+const soon = 2 * time.Second
+
 // story is one keeper's life in a world.
 type story struct {
 	world
@@ -135,7 +138,7 @@ func (s *story) begin() {
 	s.t.Helper()
 	s.keep, s.stop = s.run(s.cfg, testLog(s.t))
 	s.renew()
-	s.must(time.Second, "the link is up", func() bool { return s.keep.State().LinkUp })
+	s.must(soon, "the link is up", func() bool { return s.keep.State().LinkUp })
 }
 
 func (s *story) renew() {
@@ -177,7 +180,7 @@ func (s *story) never(d time.Duration, what string, bad func() bool) {
 func (s *story) hold(term uint64) {
 	s.t.Helper()
 	s.keep.Want(vip.Wish{Hold: true, Term: term, Reason: "a test"})
-	s.must(80*time.Millisecond, "it holds", s.holds)
+	s.must(soon, "it holds", s.holds)
 }
 
 func (s *story) holds() bool { return s.keep.State().Holds }
@@ -214,9 +217,9 @@ func holderAnswersUntilItReleases(s *story) {
 	s.until(5*s.cfg.Failover, func() bool { return false })
 	s.expect("all answer after several leases", s.all(s.answers) && s.holds())
 	s.keep.Want(vip.Wish{Reason: "a test"})
-	s.must(50*time.Millisecond, "it lets go", func() bool { return !s.holds() })
+	s.must(soon, "it lets go", func() bool { return !s.holds() })
 	s.expect("nobody answers after the release", s.none(s.answers) && s.none(s.serves))
-	s.must(50*time.Millisecond, "the addresses are gone", func() bool { return !s.has(s.cfg.Addresses[0]) && !s.has(s.cfg.Addresses[1]) })
+	s.must(soon, "the addresses are gone", func() bool { return !s.has(s.cfg.Addresses[0]) && !s.has(s.cfg.Addresses[1]) })
 	s.expect("a keeper that holds nothing has nothing to renew", s.keep.Renew(time.Now()))
 }
 
@@ -225,15 +228,15 @@ func holderThatDoesNotRenewIsSilenced(s *story) {
 	s.hold(1)
 	s.mute()
 	s.never(s.cfg.Failover/2, "silenced too early", func() bool { return s.none(s.serves) })
-	s.must(s.cfg.Failover/2+60*time.Millisecond, "it is silent on ARP, ND and IP", func() bool { return s.none(s.answers) && s.none(s.serves) })
-	s.must(50*time.Millisecond, "it knows", func() bool { st := s.keep.State(); return !st.Holds && !st.LostAt.IsZero() })
+	s.must(s.cfg.Failover/2+100*time.Millisecond, "it is silent on ARP, ND and IP", func() bool { return s.none(s.answers) && s.none(s.serves) })
+	s.must(soon, "it knows", func() bool { st := s.keep.State(); return !st.Holds && !st.LostAt.IsZero() })
 }
 
 func lapseEndsTheTerm(s *story) {
 	s.begin()
 	s.hold(1)
 	s.mute()
-	s.must(s.cfg.Failover+60*time.Millisecond, "it lapses", func() bool { return !s.holds() })
+	s.must(soon, "it lapses", func() bool { return !s.holds() })
 	s.renew()
 	s.keep.Want(vip.Wish{Hold: true, Term: 1, Reason: "decided before the lapse was known"})
 	s.never(100*time.Millisecond, "it claimed again with the term that lapsed", s.holds)
@@ -246,10 +249,10 @@ func removedAddressIsPutBack(s *story) {
 	s.begin()
 	s.hold(1)
 	s.remove(s.cfg.Addresses[0])
-	s.must(50*time.Millisecond, "it is put back", func() bool { return s.keep.State().Readded == 1 && s.has(s.cfg.Addresses[0]) })
+	s.must(soon, "it is put back", func() bool { return s.keep.State().Readded == 1 && s.has(s.cfg.Addresses[0]) })
 	s.expect("all answer", s.all(s.answers))
 	s.remove(s.cfg.Addresses[1])
-	s.must(50*time.Millisecond, "it is put back", func() bool { return s.keep.State().Readded == 2 && s.has(s.cfg.Addresses[1]) })
+	s.must(soon, "it is put back", func() bool { return s.keep.State().Readded == 2 && s.has(s.cfg.Addresses[1]) })
 	s.expect("all answer", s.all(s.answers) && s.holds())
 }
 
@@ -260,16 +263,16 @@ func flushedGateIsPutBack(s *story) {
 	s.until(50*time.Millisecond, func() bool { return false })
 	s.expect("the VIP was not lost", s.holds() && s.all(s.answers))
 	s.mute()
-	s.must(s.cfg.Failover+60*time.Millisecond, "the new gate silences", func() bool { return s.none(s.answers) && s.none(s.serves) })
+	s.must(soon, "the new gate silences", func() bool { return s.none(s.answers) && s.none(s.serves) })
 }
 
 func holderLetsGoWhenLinkGoesDown(s *story) {
 	s.begin()
 	s.hold(1)
 	s.carrier(false)
-	s.must(50*time.Millisecond, "it lets go", func() bool { st := s.keep.State(); return !st.Holds && !st.LinkUp && st.LinkWhy != "" })
+	s.must(soon, "it lets go", func() bool { st := s.keep.State(); return !st.Holds && !st.LinkUp && st.LinkWhy != "" })
 	s.carrier(true)
-	s.must(2*time.Second, "the link is back", func() bool { return s.keep.State().LinkUp })
+	s.must(soon, "the link is back", func() bool { return s.keep.State().LinkUp })
 	s.never(50*time.Millisecond, "it claimed on the strength of an old wish", s.holds)
 	s.hold(1)
 	s.expect("all answer, IPv6 too", s.all(s.answers))
@@ -280,24 +283,24 @@ func quietHolderServesAndDoesNotAnswer(s *story) {
 	s.hold(1)
 	s.expect("it serves", s.all(s.serves))
 	s.keep.Want(vip.Wish{Hold: true, Quiet: true, Term: 1, Reason: "a handover"})
-	s.must(50*time.Millisecond, "it goes quiet", func() bool { return s.keep.State().Quiet })
+	s.must(soon, "it goes quiet", func() bool { return s.keep.State().Quiet })
 	s.expect("it serves and does not answer", s.none(s.answers) && s.all(s.serves))
 	s.until(3*s.cfg.Failover, func() bool { return false })
 	s.expect("quiet lasts as long as it is renewed", s.keep.State().Holds && s.all(s.serves))
 	s.keep.Want(vip.Wish{Hold: true, Term: 1, Reason: "the handover was cancelled"})
-	s.must(50*time.Millisecond, "it speaks", func() bool { return !s.keep.State().Quiet })
+	s.must(soon, "it speaks", func() bool { return !s.keep.State().Quiet })
 	s.expect("it answers", s.all(s.answers))
 }
 
 func quietClaimIsSilent(s *story) {
 	s.begin()
 	s.keep.Want(vip.Wish{Hold: true, Quiet: true, Term: 1, Reason: "a handover begins"})
-	s.must(50*time.Millisecond, "it holds in silence", func() bool { st := s.keep.State(); return st.Holds && st.Quiet })
+	s.must(soon, "it holds in silence", func() bool { st := s.keep.State(); return st.Holds && st.Quiet })
 	s.expect("it serves IPv4, though it had to ask for the way", s.serves(s.cfg.Addresses[0].Addr()))
 	s.expect("it does not answer", s.none(s.answers))
 	s.expect("it has not announced", s.keep.State().Announced == 0)
 	s.keep.Want(vip.Wish{Hold: true, Term: 1, Reason: "the other has let go"})
-	s.must(50*time.Millisecond, "it speaks", func() bool { return !s.keep.State().Quiet })
+	s.must(soon, "it speaks", func() bool { return !s.keep.State().Quiet })
 	s.expect("it answers", s.all(s.answers) && s.all(s.serves))
 }
 
@@ -334,13 +337,13 @@ func leftoversAreSweptAtTheStart(s *story) {
 func permanentAddressIsAnError(s *story) {
 	s.leave(s.cfg.Addresses[0], true)
 	s.keep, s.stop = s.run(s.cfg, testLog(s.t))
-	s.must(time.Second, "it says so", func() bool { return s.keep.State().Err != nil })
+	s.must(soon, "it says so", func() bool { return s.keep.State().Err != nil })
 	s.keep.Want(vip.Wish{Hold: true, Term: 1})
 	s.never(50*time.Millisecond, "it claims", s.holds)
 	s.expect("the address is still there", s.has(s.cfg.Addresses[0]))
 	s.expect("the gate keeps it silent", !s.answers(s.cfg.Addresses[0].Addr()) && !s.serves(s.cfg.Addresses[0].Addr()))
 	s.remove(s.cfg.Addresses[0])
-	s.must(50*time.Millisecond, "it is content", func() bool { return s.keep.State().Err == nil })
+	s.must(soon, "it is content", func() bool { return s.keep.State().Err == nil })
 	s.renew()
 	s.hold(1)
 }
@@ -348,11 +351,11 @@ func permanentAddressIsAnError(s *story) {
 func lateWishIsNotHonoured(s *story) {
 	s.begin()
 	s.carrier(false)
-	s.must(50*time.Millisecond, "the link is down", func() bool { return !s.keep.State().LinkUp })
+	s.must(soon, "the link is down", func() bool { return !s.keep.State().LinkUp })
 	s.keep.Want(vip.Wish{Hold: true, Term: 1, Reason: "decided while the link was down"})
 	s.until(2*s.cfg.Failover, func() bool { return false })
 	s.carrier(true)
-	s.must(2*time.Second, "the link is up", func() bool { return s.keep.State().LinkUp })
+	s.must(soon, "the link is up", func() bool { return s.keep.State().LinkUp })
 	s.never(50*time.Millisecond, "it claimed on the strength of an old wish", s.holds)
 	s.hold(1)
 }

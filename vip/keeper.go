@@ -49,6 +49,7 @@ type inbox struct {
 	claims   []seen // of the virtual addresses, by others
 	others   others
 	port     Port
+	broken   bool // the port's readers have failed
 }
 
 // seen is a frame with a time.

@@ -64,6 +64,7 @@ func (k *kernel) hung(cfg vip.Config) (sys vip.System, gate vip.Gate) {
 func TestGateSilencesAHungDaemon(t *testing.T) {
 	k := newKernel(t)
 	cfg := config(t)
+	cfg.Failover = 400 * time.Millisecond // longer than it takes to look
 	_, gate := k.hung(cfg)
 	look := func(when string, answers, serves bool) {
 		t.Helper()
@@ -211,7 +212,7 @@ func TestPointMovesANeighboursEntry(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, p := range s.cfg.Addresses {
-		s.must(50*time.Millisecond, "the neighbour's entry for "+p.String()+" has moved", func() bool { return entry(p.Addr()).String() == to.String() })
+		s.must(soon, "the neighbour's entry for "+p.String()+" has moved", func() bool { return entry(p.Addr()).String() == to.String() })
 	}
 }
 
@@ -311,22 +312,22 @@ func TestSweepTakesWhatACrashLeft(t *testing.T) {
 
 func TestWireCheckOnAKernel(t *testing.T) {
 	k, s := onKernel(t, func(c *vip.Config) { c.Gateway = netip.MustParseAddr("10.9.0.2") })
-	s.must(200*time.Millisecond, "the gateway has answered", func() bool { return s.keep.State().OthersKnown })
+	s.must(soon, "the gateway has answered", func() bool { return s.keep.State().OthersKnown })
 	s.keep.Want(vip.Wish{Check: true})
-	s.must(200*time.Millisecond, "three rounds were asked in vain", func() bool { return s.keep.State().Wire.Probes >= 3 })
+	s.must(soon, "three rounds were asked in vain", func() bool { return s.keep.State().Wire.Probes >= 3 })
 	if w := s.keep.State().Wire; w.Deaf || !w.PeerAt.IsZero() || !w.ForeignAt.IsZero() {
 		t.Errorf("the check says %+v, want silence, not deafness", w)
 	}
 	for _, p := range s.cfg.Addresses {
 		k.change(k.peer, p, netlink.AddrAdd)
-		s.must(100*time.Millisecond, "the stranger is noticed", func() bool { w := s.keep.State().Wire; return w.Probes == 0 && !w.ForeignAt.IsZero() })
+		s.must(soon, "the stranger is noticed", func() bool { w := s.keep.State().Wire; return w.Probes == 0 && !w.ForeignAt.IsZero() })
 		s.keep.SetPeers(map[string][]net.HardwareAddr{"lb2": {k.peerMAC}})
-		s.must(100*time.Millisecond, "the peer is known", func() bool { return time.Since(s.keep.State().Wire.PeerAt) < 40*time.Millisecond })
+		s.must(soon, "the peer is known", func() bool { return time.Since(s.keep.State().Wire.PeerAt) < 100*time.Millisecond })
 		k.change(k.peer, p, netlink.AddrDel)
-		s.must(200*time.Millisecond, "nobody answers", func() bool { return s.keep.State().Wire.Probes >= 3 })
+		s.must(soon, "nobody answers", func() bool { return s.keep.State().Wire.Probes >= 3 })
 		s.keep.SetPeers(nil)
 		s.keep.Want(vip.Wish{})
-		s.must(50*time.Millisecond, "the check ends", func() bool { return s.keep.State().Wire.Since.IsZero() })
+		s.must(soon, "the check ends", func() bool { return s.keep.State().Wire.Since.IsZero() })
 		s.keep.Want(vip.Wish{Check: true})
 	}
 }
@@ -345,8 +346,8 @@ func TestHolderSeesAnotherHolder(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s.must(50*time.Millisecond, "both are sighted", func() bool { return len(s.keep.State().Sightings) == 2 })
-	s.must(50*time.Millisecond, "it announces again", func() bool { return s.keep.State().Announced > n })
+	s.must(soon, "both are sighted", func() bool { return len(s.keep.State().Sightings) == 2 })
+	s.must(soon, "it announces again", func() bool { return s.keep.State().Announced > n })
 	if got := s.keep.State().Sightings[0]; got.MAC.String() != foreign.String() {
 		t.Errorf("sighted %+v, want %s", got, foreign)
 	}

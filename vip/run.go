@@ -56,6 +56,7 @@ type loop struct {
 
 	port      Port
 	portIndex int
+	broken    bool // the port's readers have failed
 	readers   sync.WaitGroup
 	stopRead  context.CancelFunc
 	restAt    time.Time
@@ -180,6 +181,7 @@ func (l *loop) look(ctx context.Context, now time.Time) []seen {
 	l.fact, l.looked = k.in.fact, k.in.looked
 	vanished, again, ask, claims := k.in.vanished, k.in.again, k.in.ask, k.in.claims
 	k.in.vanished, k.in.again, k.in.ask, k.in.claims = nil, "", false, nil
+	l.broken, k.in.broken = k.in.broken, false
 	k.in.mu.Unlock()
 
 	for p := range vanished {
@@ -209,6 +211,10 @@ func (l *loop) linkChanged(ctx context.Context, was link.Fact, now time.Time) {
 		clear(l.mine) // they went with the link
 		l.gap = nil
 	}
+	if l.broken {
+		l.closePort()
+		l.portAt = now.Add(portRetry)
+	}
 	if l.fact.Index != l.portIndex || l.fact.Index != 0 && l.port == nil && !now.Before(l.portAt) {
 		l.replacePort(ctx, now)
 	}
@@ -235,6 +241,9 @@ func (l *loop) linkChanged(ctx context.Context, was link.Fact, now time.Time) {
 func (l *loop) replacePort(ctx context.Context, now time.Time) {
 	k := l.k
 	l.closePort()
+	k.in.mu.Lock()
+	k.in.broken = false // of the port that was
+	k.in.mu.Unlock()
 	l.portIndex = l.fact.Index
 	if l.fact.Index == 0 {
 		return
@@ -254,6 +263,10 @@ func (l *loop) replacePort(ctx context.Context, now time.Time) {
 	l.readers.Go(func() {
 		if err := port.Receive(read, k.framed); err != nil {
 			k.log.Warn("listening on the link failed", "err", err)
+			k.in.mu.Lock()
+			k.in.broken = true
+			k.in.mu.Unlock()
+			poke(k.poke)
 		}
 	})
 }
