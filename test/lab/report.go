@@ -12,7 +12,7 @@ type Report struct {
 	Failed   int
 	Outcomes map[Outcome]int
 	// Blackout is the largest gap between the starts of consecutive successes; ByEnds the same between their ends. Both include the
-	// interval of the client itself.
+	// interval of the client itself. A gap in which the report begins or ends counts as far as there were attempts.
 	Blackout, ByEnds time.Duration
 	At               time.Time     // when the blackout began
 	Slowest          time.Duration // the slowest success
@@ -23,25 +23,35 @@ type Report struct {
 // Sum reports on attempts in the order of their starts.
 func Sum(attempts []Attempt) Report {
 	r := Report{Attempts: len(attempts), Outcomes: map[Outcome]int{}}
-	var ends []time.Time
+	if len(attempts) == 0 {
+		return r
+	}
+	first, last := attempts[0].Start, attempts[len(attempts)-1].Start
+	starts, ends := []time.Time{first}, []time.Time{first}
 	for _, a := range attempts {
 		r.Outcomes[a.Outcome]++
 		if a.Outcome != OK {
 			r.Failed++
 			continue
 		}
-		if gap := a.Start.Sub(r.Last); !r.Last.IsZero() && gap > r.Blackout {
-			r.Blackout, r.At = gap, r.Last
-		}
+		starts, ends = append(starts, a.Start), append(ends, a.End)
 		r.Last = a.Start
 		r.Slowest = max(r.Slowest, a.End.Sub(a.Start))
-		ends = append(ends, a.End)
 	}
 	slices.SortFunc(ends, time.Time.Compare)
-	for i := 1; i < len(ends); i++ {
-		r.ByEnds = max(r.ByEnds, ends[i].Sub(ends[i-1]))
-	}
+	r.Blackout, r.At = gap(append(starts, last))
+	r.ByEnds, _ = gap(append(ends, slices.MaxFunc([]time.Time{last, ends[len(ends)-1]}, time.Time.Compare)))
 	return r
+}
+
+// gap finds the largest distance between neighbours, and where it begins.
+func gap(times []time.Time) (largest time.Duration, at time.Time) {
+	for i := 1; i < len(times); i++ {
+		if d := times[i].Sub(times[i-1]); d > largest {
+			largest, at = d, times[i-1]
+		}
+	}
+	return largest, at
 }
 
 func (r Report) String() string {

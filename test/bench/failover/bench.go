@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/tandem-lb/tandem/test/lab"
@@ -37,7 +38,7 @@ type result struct {
 	Late     float64 `json:"client_late_ms"` // by which the client itself was late: no blackout below it means anything
 	Dual     float64 `json:"dual_ms"`
 	DualSum  float64 `json:"dual_total_ms"`
-	Moves    int     `json:"moves"` // how often another node became the holder
+	Moves    int     `json:"moves"` // how many hosts became holders that were none at the beginning
 	Clients  int     `json:"clients,omitempty"`
 	Unserved int     `json:"unserved,omitempty"`
 	Holders  string  `json:"holders"`
@@ -106,10 +107,10 @@ func (b *bench) restart(ctx context.Context, n *lab.Node) error {
 // patience is how long a system may take to serve again before its run counts as not survived.
 const patience = 20 * time.Second
 
-// takenOver waits until the client is served again, and reports since the fault. What the observer sees in the second after that counts too:
-// the old holder might still answer.
-func (b *bench) takenOver(ctx context.Context, old *lab.Node, from time.Time) (result, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+// takenOver waits until the other node answers and the client is served again, and reports since the fault. Not to be served again is a
+// result and no error: the blackout counts as far as it was watched.
+func (b *bench) takenOver(parent context.Context, old *lab.Node, from time.Time) (result, error) {
+	ctx, cancel := context.WithTimeout(parent, patience)
 	defer cancel()
 	if _, err := b.pair.Watch.Wait(ctx, func(who []string) bool {
 		for _, w := range who {
@@ -121,10 +122,12 @@ func (b *bench) takenOver(ctx context.Context, old *lab.Node, from time.Time) (r
 	}); err != nil {
 		return result{}, fmt.Errorf("nobody took over from %s: %w", old.Name(), err)
 	}
-	if err := b.pair.WaitServed(ctx, b.load, 500*time.Millisecond); err != nil {
-		return result{}, err
+	served := b.pair.WaitServed(ctx, b.load, 500*time.Millisecond)
+	r, err := b.report(parent, from)
+	if err == nil && served != nil {
+		r.Note = fmt.Sprintf("not served again within %v", patience)
 	}
-	return b.report(ctx, from)
+	return r, err
 }
 
 // report sums up what was seen since the fault. It waits for the attempts that are under way.
@@ -140,9 +143,14 @@ func (b *bench) report(ctx context.Context, from time.Time) (result, error) {
 	}, nil
 }
 
-// moves counts how often a node that had not answered before began to.
-func moves(v lab.View) int {
-	return max(0, len(v.Holders())-1)
+// moves counts the hosts that answered and did not at the beginning.
+func moves(v lab.View) (n int) {
+	for _, who := range v.Holders() {
+		if !slices.Contains(v.Changes[0].Who, who) {
+			n++
+		}
+	}
+	return n
 }
 
 // run measures one fault once.

@@ -173,7 +173,7 @@ func returned(ctx context.Context, b *bench, _ int) (result, error) {
 	if _, err := b.takenOver(ctx, leader, time.Now()); err != nil {
 		return result{}, err
 	}
-	if err := b.quiet(ctx); err != nil {
+	if err := sleep(ctx, time.Second); err != nil { // not until one answers: a killed keepalived leaves the address behind
 		return result{}, err
 	}
 	from := time.Now()

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -16,9 +17,12 @@ import (
 )
 
 func main() {
+	// Those who watch have threads of their own, but a thread of Go that has nothing to run on is late: more of these than there are cores.
+	runtime.GOMAXPROCS(max(8, runtime.NumCPU()))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
 }
 
 // job is one run that has not been measured.
@@ -197,6 +201,10 @@ func (r result) String() string {
 	if r.Clients > 0 {
 		return fmt.Sprintf("%s, %d of %d clients not served", r.Note, r.Unserved, r.Clients)
 	}
-	return fmt.Sprintf("blackout %.1f ms (by ends %.1f), %d of %d failed, dual %.0f ms, client late %.1f ms; %s",
+	text := fmt.Sprintf("blackout %.1f ms (by ends %.1f), %d of %d failed, dual %.0f ms, client late %.1f ms; %s",
 		r.Blackout, r.ByEnds, r.Failed, r.Attempts, r.Dual, r.Late, r.Holders)
+	if r.Note != "" {
+		text += "; " + r.Note
+	}
+	return text
 }
