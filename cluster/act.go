@@ -64,7 +64,7 @@ func (n *Node) meet(v election.View, f Facts, now time.Time) {
 	var rivals bool
 	for _, p := range v.Peers {
 		ordered := p.Name == n.take.From && n.take.Term == n.term // it lets go as soon as it hears that this node holds
-		rivals = rivals || (p.Holds && !ordered && now.Sub(p.HeardAt) < n.Policy.Failover)
+		rivals = rivals || (p.Holds && !ordered && !p.Crashed && !p.Left && now.Sub(p.HeardAt) < n.Policy.Failover)
 	}
 	rivals = rivals && f.Holds && n.giving.To == ""
 	switch {

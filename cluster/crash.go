@@ -51,7 +51,7 @@ func (n *Node) ask(ctx context.Context, name string, w *watched, s peer.State, n
 }
 
 // confirmEvery is the pause between two questions to a peer that may be dying.
-const confirmEvery = 5 * time.Millisecond
+const confirmEvery = 2 * time.Millisecond
 
 func sleep(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)

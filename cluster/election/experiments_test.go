@@ -463,7 +463,10 @@ func startedAlone(r *run) {
 }
 
 func flap(r *run) {
-	l, _ := r.steady()
+	l, s := r.steady()
+	if s[0].disk.term > l.disk.term {
+		return // s[0] claimed last, and let go at once
+	}
 	d := 5 + r.w.rng.IntN(fo/2-40)
 	r.do(fmt.Sprintf("the link of %s is down for %d ms", l.policy.Name, d), func() { l.carrier = false })
 	r.wait(d)

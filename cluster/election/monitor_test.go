@@ -124,7 +124,7 @@ func (m *monitor) opens(i int, n *node) {
 		return
 	}
 	for j, h := range m.w.nodes {
-		if j == i || !h.open() || m.opened[j] == 0 || m.w.now-m.opened[j] < m.bound(race) || h.p == nil || handing(h, n) {
+		if j == i || !h.open() || m.opened[j] == 0 || h.p == nil || h.p.told == 0 || m.w.now-h.p.told < m.bound(race) || handing(h, n) {
 			continue
 		}
 		if m.w.loss > 0 && !h.live() {

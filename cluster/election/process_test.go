@@ -294,6 +294,12 @@ func itoa(u uint64) string {
 func (n *node) beat() {
 	p, w := n.p, n.w
 	p.seq++
+	switch {
+	case !p.holds:
+		p.told = 0
+	case p.told == 0:
+		p.told = w.now
+	}
 	b := beat{boot: p.boot, seq: p.seq, term: p.self.Term, newest: p.self.Newest}
 	b.self = election.Peer{
 		Holds: p.holds, Fit: n.fit && n.carrier, Rank: n.rank, Wants: p.d.Wants, HearsOthers: !n.deaf(),

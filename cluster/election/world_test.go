@@ -82,6 +82,7 @@ type process struct {
 	turn    int // its last turn
 	paused  int // until
 	holds   bool
+	told    int // when it first said so by beat; 0: not yet
 	opens   int // a claim takes this long to become a fact
 	peers   [maxNodes]known
 	inbox   []packet
