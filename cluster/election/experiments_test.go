@@ -440,7 +440,7 @@ func startedAtOnce(r *run) {
 	if r.m.duals > race {
 		w.failf("started at once, two held for %d ms, want at most %d", r.m.duals, race)
 	}
-	r.movedAtMost(2, "started at once")
+	r.movedAtMost(len(w.nodes), "started at once")
 }
 
 func startedAlone(r *run) {
