@@ -30,23 +30,21 @@ type upstream struct {
 	proxy   *Proxy
 	backend *pool.Backend
 	addr    string
-	dialer  net.Dialer
+	connect func(ctx context.Context, network, addr string) (net.Conn, error)
 
 	mu   sync.Mutex // guards idle
 	idle []*backendConn
 }
 
 func newUpstream(p *Proxy, backends *pool.Pool, b *pool.Backend) *upstream {
-	return &upstream{
-		proxy: p, backend: b, addr: b.Address().String(),
-		// Every use of a connection has its own time limit, so keep-alive by the kernel is left to tunnels.
-		dialer: net.Dialer{Timeout: backends.ConnectTimeout(), KeepAlive: -1},
-	}
+	// Every use of a connection has its own time limit, so keep-alive by the kernel is left to tunnels.
+	d := &net.Dialer{Timeout: backends.ConnectTimeout(), KeepAlive: -1}
+	return &upstream{proxy: p, backend: b, addr: b.Address().String(), connect: d.DialContext}
 }
 
 // dial opens a new connection.
 func (u *upstream) dial() (net.Conn, error) {
-	c, err := u.dialer.DialContext(u.proxy.dialing, "tcp", u.addr)
+	c, err := u.connect(u.proxy.dialing, "tcp", u.addr)
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
