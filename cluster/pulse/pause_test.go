@@ -118,6 +118,8 @@ func TestDatagramsOfAnotherPathCount(t *testing.T) {
 		if p := x.Snapshot()["b"]; p.Addr != addrB {
 			t.Errorf("the other path changed the peer's address to %s", p.Addr)
 		}
+		x.port.Freeze(time.Second)
+		settle(2 * every)
 		for range 1000 {
 			x.Receive(make([]byte, 70000), netip.AddrPort{}, time.Now())
 		}

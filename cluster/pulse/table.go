@@ -148,7 +148,7 @@ func (t *table) consider(p *peerState, from netip.AddrPort, awake, arrived time.
 	}
 	c.seq, c.at = max(c.seq, d.beat.Seq), awake
 	e, ok := d.echo(t.boot)
-	if !ok || e.seq < max(c.challenge, 1) || e.seq > t.sent {
+	if !ok || e.seq < max(c.challenge, 1) {
 		return outcome{cause: Learnt, answer: isNew}
 	}
 	if p.boot != 0 {
