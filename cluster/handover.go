@@ -24,7 +24,7 @@ const (
 // At every step the VIP is answered by one of them; if S does not hold in time, L cancels with a newer term and goes on.
 
 // hear takes in a message of a peer.
-func (n *Node) hear(ctx context.Context, m peer.Message) {
+func (n *Node) hear(m peer.Message) {
 	now := time.Now()
 	n.learnFrom(m)
 	switch m.Kind {

@@ -52,6 +52,7 @@ type VIP interface {
 // Verdict is the answer to Confirm.
 type Verdict int
 
+// What a question to a peer's listener came to.
 const (
 	NoAnswer Verdict = iota
 	Accepted         // a process listens there

@@ -131,7 +131,7 @@ func (n *Node) Run(ctx context.Context) error {
 			leave, n.leaving, n.leaveBy = nil, true, time.Now().Add(leaveWait)
 			n.log.Info("leaving", "node", n.Policy.Name, "holds", n.held)
 		case m := <-n.Streams.Inbox():
-			n.hear(work, m)
+			n.hear(m)
 		case c := <-n.confirmed:
 			n.confirm(c)
 		case <-n.Streams.Changed():

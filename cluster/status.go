@@ -10,6 +10,7 @@ import (
 // PeerState is what a node makes of a peer.
 type PeerState string
 
+// What a node makes of a peer.
 const (
 	PeerUnknown PeerState = "unknown" // configured or a member, but never heard by beat
 	PeerAlive   PeerState = "alive"
