@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -68,22 +69,22 @@ func (c *Crowd) Close() {
 // hold opens one connection and asks over it, so that it is open as far as the backend.
 func hold(target netip.AddrPort) (int, error) {
 	sa, domain := sockaddr(target)
-	fd, err := unix.Socket(domain, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	fd, err := unix.Socket(domain, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return -1, err
 	}
-	patience := unix.NsecToTimeval(3 * Patience.Nanoseconds())
-	_ = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &patience)
-	_ = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &patience)
-	if err := converse(fd, sa, target); err != nil {
+	if err := converse(fd, sa, target, time.Now().Add(3*Patience)); err != nil {
 		_ = unix.Close(fd)
 		return -1, err
 	}
 	return fd, nil
 }
 
-func converse(fd int, sa unix.Sockaddr, target netip.AddrPort) error {
-	if err := unix.Connect(fd, sa); err != nil {
+func converse(fd int, sa unix.Sockaddr, target netip.AddrPort, deadline time.Time) error {
+	if err := unix.Connect(fd, sa); err != nil && !errors.Is(err, unix.EINPROGRESS) {
+		return err
+	}
+	if err := await(fd, unix.POLLOUT, deadline); err != nil {
 		return err
 	}
 	if _, err := unix.Write(fd, []byte("GET / HTTP/1.1\r\nHost: "+target.String()+"\r\n\r\n")); err != nil {
@@ -91,18 +92,40 @@ func converse(fd int, sa unix.Sockaddr, target netip.AddrPort) error {
 	}
 	var got []byte
 	for !complete(got) {
-		var b [4096]byte
-		n, err := unix.Read(fd, b[:])
-		if err != nil {
+		if err := await(fd, unix.POLLIN, deadline); err != nil {
 			return err
 		}
-		if n == 0 {
+		var b [4096]byte
+		n, err := unix.Read(fd, b[:])
+		switch {
+		case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
+		case err != nil:
+			return err
+		case n == 0:
 			return errors.New("closed before the answer")
+		default:
+			got = append(got, b[:n]...)
 		}
-		got = append(got, b[:n]...)
 	}
 	if answeredBy(got) == "" {
 		return fmt.Errorf("wrong answer %.60q", got)
 	}
 	return nil
+}
+
+// await waits until the socket is ready. It goes on when a signal of the runtime interrupts it.
+func await(fd int, events int16, deadline time.Time) error {
+	for {
+		left := time.Until(deadline)
+		if left <= 0 {
+			return unix.ETIMEDOUT
+		}
+		ts := unix.NsecToTimespec(left.Nanoseconds())
+		n, err := unix.Ppoll([]unix.PollFd{{Fd: int32(fd), Events: events}}, &ts, nil)
+		switch {
+		case errors.Is(err, unix.EINTR), err == nil && n == 0:
+		default:
+			return err
+		}
+	}
 }

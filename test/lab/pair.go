@@ -40,6 +40,8 @@ type PairConfig struct {
 	IPv6 bool
 	// Quiet is how many clients with a stubborn neighbour cache there are.
 	Quiet int
+	// LogLevel is tandem's; empty: info, which is the default. Debug costs a line for each request.
+	LogLevel string
 	// Edit changes a node's configuration file before each start; nil: none. See Node.Config.
 	Edit func(n *Node, config string) string
 	// Every is the time between the observer's questions; default 5 ms.

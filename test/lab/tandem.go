@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
@@ -103,7 +104,7 @@ func (n *Node) Config() string {
 			fmt.Fprintf(&listeners, "  - {name: %s%d, bind: %q, protocol: %s, pool: web}\n", l.name, i+1, netip.AddrPortFrom(a, l.port), l.name)
 		}
 	}
-	return fmt.Sprintf(configText, n.Name(), n.path("state"), n.RunDir(), netip.AddrPortFrom(n.Addr(), 7946),
+	return fmt.Sprintf(configText, n.Name(), n.path("state"), n.RunDir(), cmp.Or(p.Config.LogLevel, "info"), netip.AddrPortFrom(n.Addr(), 7946),
 		netip.AddrPortFrom(p.Other(n).Addr(), 7946), p.Path("cluster.key"), 100-10*n.Index, n.Link(),
 		strings.Join(addresses, ", "), p.Gateway.Addr(), listeners.String(), p.Backends[0].Addr(), p.Backends[1].Addr(), n.Socket())
 }
@@ -111,7 +112,7 @@ func (n *Node) Config() string {
 const configText = `node: %s
 state_dir: %s
 run_dir: %s
-log: {level: debug, format: text}
+log: {level: %s, format: text}
 cluster:
   bind: %s
   peers: ["%s"]
