@@ -60,12 +60,22 @@ func TestDatagramsSurviveTheWire(t *testing.T) {
 }
 
 func TestEachFlagTravelsAlone(t *testing.T) {
-	for bit := range 7 {
-		var b Beat
-		setFlags(&b, 1<<bit)
-		if got := flags(&b); got != 1<<bit {
-			t.Errorf("flag %d comes back as %b", bit, got)
+	fields := reflect.TypeFor[Beat]()
+	bit := 0
+	for i := range fields.NumField() {
+		if fields.Field(i).Type.Kind() != reflect.Bool {
+			continue
 		}
+		var b, back Beat
+		reflect.ValueOf(&b).Elem().Field(i).SetBool(true)
+		if got := flags(&b); got != 1<<bit {
+			t.Errorf("%s is sent as %b, want bit %d", fields.Field(i).Name, got, bit)
+		}
+		setFlags(&back, 1<<bit)
+		if back != b {
+			t.Errorf("%s comes back as %+v", fields.Field(i).Name, back)
+		}
+		bit++
 	}
 }
 
