@@ -3,7 +3,6 @@ package proxy
 import (
 	"errors"
 	"io"
-	"runtime"
 	"time"
 
 	"github.com/tandem-lb/tandem/proxy/http1"
@@ -16,6 +15,7 @@ const statusGone = 499
 func (p *bodyPump) start(r *http1.Request) {
 	p.chunked, p.left, p.chunks = r.Chunked, r.Length, http1.Chunks{}
 	p.stop.Store(false)
+	p.last.Store(false)
 	p.failed.Store(false)
 	p.complete, p.status, p.reason = false, 0, ""
 }
@@ -62,6 +62,7 @@ func (c *client) carryBody(p *bodyPump, conn *backendConn) error {
 		if int64(len(b)) > p.left {
 			b = b[:p.left]
 		}
+		p.last.Store(int64(len(b)) == p.left)
 		if len(b) > 0 {
 			if _, err := conn.Write(b); err != nil {
 				return &writeError{err}
@@ -91,6 +92,7 @@ func (c *client) carryChunks(p *bodyPump, conn *backendConn) error {
 			out = append(out, "0\r\n"...)
 			out = p.chunks.AppendTrailer(out)
 			out = append(out, "\r\n"...)
+			p.last.Store(true)
 		}
 		c.in.consume(n)
 		wants := len(data) == 0
@@ -144,12 +146,20 @@ func (c *client) pumpEnded(w *work) bool {
 	}
 }
 
-// bodySent reports whether the backend has been sent the whole request.
+// lastWrite bounds how long the writing of a body's last bytes may take after the answer has come.
+const lastWrite = 50 * time.Millisecond
+
+// bodySent reports whether the backend has been sent the whole request. The answer to the last byte often overtakes the
+// goroutine that is sending it.
 func (c *client) bodySent(w *work) bool {
-	if !c.pumpEnded(w) {
-		// The answer to the last byte often overtakes the goroutine that has sent it.
-		runtime.Gosched()
-		c.pumpEnded(w)
+	if !c.pumpEnded(w) && w.body.last.Load() {
+		timer := time.NewTimer(lastWrite)
+		select {
+		case <-w.body.done:
+			w.body.running = false
+		case <-timer.C:
+		}
+		timer.Stop()
 	}
 	return !w.body.running && w.body.complete
 }

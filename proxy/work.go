@@ -52,6 +52,7 @@ type bodyPump struct {
 	done    chan struct{} // one message when the goroutine has ended
 	running bool          // the goroutine's end was not seen yet
 	stop    atomic.Bool   // asks it to end
+	last    atomic.Bool   // it is about to write the last of the body
 	failed  atomic.Bool   // it has ended by the client's fault, and wakes who waits for the answer
 
 	// Written before done is sent to.
