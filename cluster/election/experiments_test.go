@@ -432,7 +432,7 @@ func startedAtOnce(r *run) {
 		r.do("start "+n.policy.Name, n.start)
 		r.wait(w.rng.IntN(100))
 	}
-	r.wait(1000 + fo/4 + 100)
+	r.wait(1000 + fo/4 + 2*ms(w.nodes[0].policy.Stagger))
 	if r.leader() == nil {
 		w.failf("no single leader after the start at once")
 	}

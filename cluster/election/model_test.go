@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/tandem-lb/tandem/cluster/election"
 )
@@ -136,7 +137,12 @@ func playSchedule(seed uint64, trace *[]string) *run {
 	for i := range policies {
 		policies[i] = policy(fmt.Sprintf("lb%d", i+1), 100+10*rng.IntN(2))
 	}
+	stagger := []time.Duration{50, 200}[rng.IntN(2)] * time.Millisecond
+	for i := range policies {
+		policies[i].Stagger = stagger
+	}
 	r.w = newWorld(rng, policies...)
+	r.w.keepsOne = rng.IntN(2) == 0
 	if trace != nil {
 		r.w.say = func(format string, args ...any) {
 			*trace = append(*trace, fmt.Sprintf("%6d ms  ", r.w.now)+fmt.Sprintf(format, args...))
@@ -186,7 +192,7 @@ func (r *run) steady() (*node, []*node) {
 		r.do("start "+n.policy.Name, n.start)
 		r.wait(r.w.rng.IntN(300))
 	}
-	r.wait(1600 + r.w.rng.IntN(50))
+	r.wait(1600 + 2*ms(r.w.nodes[0].policy.Stagger) + r.w.rng.IntN(50))
 	l := r.leader()
 	if l == nil {
 		if r.w.failed == "" {

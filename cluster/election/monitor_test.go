@@ -15,8 +15,8 @@ const (
 	lossyFactor = 4
 	// race is how far apart two claims may be that could not know of each other: a beat, its travel, the claim's own time.
 	race = beatEvery + 2 + 3 + 2
-	// vacant is how long nobody may hold when every node hears every other and one is fit and settled.
-	vacant = fo + fo/4 + 2*50 + 100
+	// vacant is how long nobody may hold when every node hears every other and one is fit and settled; and the stagger of two better ones.
+	vacant = fo + fo/4 + 100
 )
 
 // monitor watches the world from outside, where the truth is known, and says what must not happen.
@@ -202,7 +202,7 @@ func (m *monitor) held(live int) {
 	if fit == 0 {
 		return
 	}
-	wait := vacant
+	wait := vacant + 2*ms(w.nodes[0].policy.Stagger)
 	if w.loss > 0 {
 		wait += 200
 	}

@@ -47,11 +47,13 @@ type world struct {
 	foreign bool                     // a strange host answers for the VIP
 	loss    float64                  // of each datagram and ARP frame
 	mislaid float64                  // of each message over the stream
-	serves  float64                  // chance that a client's frame comes in during one beat
-	flight  []packet
-	say     func(format string, args ...any) // nil: quiet
-	onClaim func(*node, election.Decision)
-	failed  string // the first thing that must not happen
+	// keepsOne: of the terms only the newest survives a restart, and counts as the own.
+	keepsOne bool
+	serves   float64 // chance that a client's frame comes in during one beat
+	flight   []packet
+	say      func(format string, args ...any) // nil: quiet
+	onClaim  func(*node, election.Decision)
+	failed   string // the first thing that must not happen
 }
 
 // node is one host: its kernel and network, and its process, if one runs.
@@ -211,6 +213,9 @@ func (n *node) start() {
 	n.gate = never // what a former process left is swept
 	p := &process{boot: n.boots, beats: n.w.now + n.w.rng.IntN(beatEvery), turn: n.w.now, lateAt: never, started: n.w.now, dirty: true}
 	p.self = election.Self{Started: at(n.w.now), Term: n.disk.term, Newest: n.disk.newest}
+	if n.w.keepsOne {
+		p.self.Term = n.disk.newest
+	}
 	p.wire = wire{since: never, peerAt: never, foreignAt: never, thirdAt: never}
 	for i := range p.peers {
 		p.peers[i].heard = never
