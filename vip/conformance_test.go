@@ -24,6 +24,7 @@ type world interface {
 	carrier(up bool)
 	remove(netip.Prefix)
 	flush(node string)
+	gated(vip.Config) bool
 	leave(p netip.Prefix, permanent bool)
 	until(time.Duration, func() bool) bool
 }
@@ -60,6 +61,7 @@ func (f fake) has(p netip.Prefix) bool   { return f.Has(p) }
 func (f fake) carrier(up bool)           { f.SetCarrier(up) }
 func (f fake) remove(p netip.Prefix)     { f.Delete(p) }
 func (f fake) flush(string)              { f.Flush() }
+func (f fake) gated(vip.Config) bool     { return f.Gated() }
 
 func (f fake) leave(p netip.Prefix, permanent bool) {
 	if permanent {
@@ -262,8 +264,12 @@ func flushedGateIsPutBack(s *story) {
 	s.flush(s.cfg.Node)
 	s.until(50*time.Millisecond, func() bool { return false })
 	s.expect("the VIP was not lost", s.holds() && s.all(s.answers))
+	s.must(soon, "the gate is back", func() bool { return s.gated(s.cfg) })
 	s.mute()
 	s.must(soon, "the new gate silences", func() bool { return s.none(s.answers) && s.none(s.serves) })
+	s.must(soon, "it has let go", func() bool { return !s.has(s.cfg.Addresses[0]) })
+	s.flush(s.cfg.Node)
+	s.must(soon, "the gate of a standby is put back, too", func() bool { return s.gated(s.cfg) })
 }
 
 func holderLetsGoWhenLinkGoesDown(s *story) {

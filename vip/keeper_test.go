@@ -1,6 +1,7 @@
 package vip_test
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"net"
@@ -50,6 +51,48 @@ func TestRenewalOfAddressesDoesNotDelayALetGo(t *testing.T) {
 		synctest.Wait()
 		s.expect("it does not hold", !s.holds())
 		h.SetSlow(0)
+	})
+}
+
+func TestNoAddressIsRenewedAfterALapse(t *testing.T) {
+	onFake(t, func(s *story, h *viptest.Host) {
+		s.begin()
+		s.hold(1)
+		n := h.Adds()
+		h.SetSlow(500 * time.Millisecond)
+		time.Sleep(s.cfg.Lease/3 + 10*time.Millisecond) // the renewal of the first address is under way
+		s.mute()
+		time.Sleep(2 * time.Second)
+		if got := h.Adds() - n; got != 1 {
+			t.Errorf("%d addresses were renewed, want 1: the lease lapsed before the second", got)
+		}
+		h.SetSlow(0)
+		s.must(5*time.Second, "nothing is left", func() bool { return !s.has(s.cfg.Addresses[0]) && !s.has(s.cfg.Addresses[1]) })
+	})
+}
+
+func TestOldWishBeginsNoClaim(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newFake(t)
+		s := &story{world: w, t: t, cfg: config(t)}
+		keep, err := vip.New(s.cfg, w.Host, testLog(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.keep = keep
+		keep.Want(vip.Wish{Hold: true, Term: 1, Reason: "decided before the process was stopped for a while"})
+		time.Sleep(s.cfg.Failover + 10*time.Millisecond)
+		ctx, cancel := context.WithCancel(context.Background())
+		ended := make(chan error, 1)
+		go func() { ended <- keep.Run(ctx) }()
+		s.never(100*time.Millisecond, "it claimed", s.holds)
+		s.renew()
+		s.hold(1)
+		s.mute()
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
 	})
 }
 

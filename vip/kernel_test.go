@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
 
 	"github.com/tandem-lb/tandem/vip"
 	"github.com/tandem-lb/tandem/vip/announce"
@@ -108,6 +109,68 @@ func TestGateSilencesAHungDaemon(t *testing.T) {
 	look("after the sweep of another node", false, false)
 	k.flush(cfg.Node)
 	look("without a gate", true, true)
+}
+
+// In and out are shut one by one: an answer needs both, so that asking for one shows neither.
+func TestGateIsShutInBothDirections(t *testing.T) {
+	k := newKernel(t)
+	cfg := config(t)
+	_, gate := k.hung(cfg)
+	for i, p := range cfg.Addresses {
+		peer := netip.MustParseAddr([]string{"10.9.0.2", "fd00:9::2"}[i])
+		var there, here net.PacketConn
+		listen := func(ns netns.NsHandle, a netip.Addr) (c net.PacketConn) {
+			k.in(ns, func() (err error) {
+				c, err = net.ListenPacket("udp", netip.AddrPortFrom(a, 5000).String())
+				return err
+			})
+			t.Cleanup(func() { _ = c.Close() })
+			return c
+		}
+		there, here = listen(k.peer, peer), listen(k.node, p.Addr())
+		// Both know the way: nobody has to ask.
+		for ns, to := range map[netns.NsHandle]*netlink.Neigh{
+			k.peer: {IP: p.Addr().AsSlice(), HardwareAddr: k.nodeMAC},
+			k.node: {IP: peer.AsSlice(), HardwareAddr: k.peerMAC},
+		} {
+			k.in(ns, func() error {
+				ln, err := netlink.LinkByName("eth0")
+				if err != nil {
+					return err
+				}
+				to.LinkIndex, to.State = ln.Attrs().Index, netlink.NUD_PERMANENT
+				route := &netlink.Route{LinkIndex: to.LinkIndex, Dst: &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Bits())}}
+				if ns == k.peer {
+					err = netlink.RouteReplace(route)
+				}
+				return errors.Join(err, netlink.NeighSet(to))
+			})
+		}
+		passes := func(from, to net.PacketConn) bool {
+			_, _ = from.WriteTo([]byte("hello"), to.LocalAddr()) // a packet that the gate drops on its way out is an error
+			_ = to.SetReadDeadline(time.Now().Add(patience))
+			_, _, err := to.ReadFrom(make([]byte, 16))
+			return err == nil
+		}
+		for round, open := range []bool{false, true, false} {
+			if open {
+				if err := errors.Join(gate.Arm(1), gate.Open(1, fence.Quiet)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := passes(there, here); got != open {
+				t.Errorf("round %d: %s hears = %v, want %v", round, p, got, open)
+			}
+			if got := passes(here, there); got != open {
+				t.Errorf("round %d: %s is heard = %v, want %v", round, p, got, open)
+			}
+			if open {
+				if err := gate.Shut(); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
 }
 
 func TestEveryInterfaceIsSilenced(t *testing.T) {

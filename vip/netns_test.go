@@ -94,9 +94,6 @@ func (k *kernel) cable(name string) {
 func (k *kernel) addrs(ns netns.NsHandle, name string, addrs ...string) (mac net.HardwareAddr) {
 	k.t.Helper()
 	k.in(ns, func() error {
-		if err := os.WriteFile("/proc/sys/net/ipv6/conf/"+name+"/accept_dad", []byte("0"), 0); err != nil {
-			return err
-		}
 		lo, err := netlink.LinkByName("lo")
 		if err != nil {
 			return err
@@ -321,7 +318,7 @@ func config(t *testing.T) vip.Config {
 	return vip.Config{
 		Interface: "eth0", Node: "lb1", RunDir: filepath.Join(t.TempDir(), "run"),
 		Addresses: []netip.Prefix{netip.MustParsePrefix("10.9.0.10/32"), netip.MustParsePrefix("2001:db8::10/128")},
-		Failover:  200 * time.Millisecond, Refresh: -1,
+		Failover:  200 * time.Millisecond, Lease: 2 * time.Second, Refresh: -1,
 	}
 }
 
@@ -334,4 +331,18 @@ func (k *kernel) leave(p netip.Prefix, permanent bool) {
 		}
 		return netlink.AddrAdd(ln, a)
 	})
+}
+
+// gated says whether the tables of the gate are there.
+func (k *kernel) gated(cfg vip.Config) (there bool) {
+	k.t.Helper()
+	k.in(k.node, func() error {
+		g, err := fence.New(cfg.Node, []netip.Addr{cfg.Addresses[0].Addr()}, cfg.Failover)
+		if err != nil {
+			return err
+		}
+		there = g.Check() == nil
+		return g.Close()
+	})
+	return there
 }

@@ -67,6 +67,13 @@ func (h *Host) Flush() {
 	*h.gate = gate{timeout: h.gate.timeout}
 }
 
+// Gated says whether the tables of the gate are there.
+func (h *Host) Gated() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.gate != nil && h.gate.installed
+}
+
 // Mode is what passes the gate now.
 func (h *Host) Mode() fence.Mode {
 	h.mu.Lock()

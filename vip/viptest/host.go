@@ -29,6 +29,7 @@ type Host struct {
 	port       *port
 	neighbours map[netip.Addr]Neighbour
 	slow       time.Duration
+	adds       int
 	sent       [][]byte
 	knocks     announce.Answer
 }
@@ -105,6 +106,7 @@ func (h *Host) Neighbours(int) ([]netip.Addr, error) { return nil, nil }
 // Add implements vip.System.
 func (h *Host) Add(index int, p netip.Prefix, life time.Duration) error {
 	h.mu.Lock()
+	h.adds++
 	slow, there := h.slow, h.fact.Index == index
 	h.mu.Unlock()
 	time.Sleep(slow)
@@ -159,6 +161,13 @@ func (h *Host) SetSlow(d time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.slow = d
+}
+
+// Adds counts how often an address was put on the link, or its lifetime begun anew, or was about to be.
+func (h *Host) Adds() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.adds
 }
 
 // Suspend lets the boot clock, and nothing else, move on.
