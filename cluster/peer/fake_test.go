@@ -167,7 +167,7 @@ func configOf(name string, boot uint64, addr netip.AddrPort, peers ...netip.Addr
 // start runs a node on w until the test, or stop, ends it.
 func start(t *testing.T, w *wires, cfg Config) *testNode {
 	t.Helper()
-	if cfg.Listen == nil {
+	if cfg.Listen == nil && w != nil { // else: real sockets
 		cfg.Listen, cfg.Dial = w.listen(cfg.Bind), w.dial(cfg.Bind)
 	}
 	log := &logBuffer{}
