@@ -76,11 +76,17 @@ func join(path, key string) string {
 // report collects problems and warnings.
 type report struct {
 	file     string
+	widths   []int // of the lines, in characters
 	problems Problems
 	warnings []Warning
 }
 
 func (r *report) problem(at place, format string, args ...any) Problem {
+	// What is not written, such as the value of a key without one, has a place of its own in the tree, beyond the line or the file.
+	if n := len(r.widths); at.line > 0 && n > 0 {
+		at.line = min(at.line, n)
+		at.col = max(1, min(at.col, r.widths[at.line-1]+1))
+	}
 	return Problem{File: r.file, Line: at.line, Column: at.col, Key: at.key, Text: fmt.Sprintf(format, args...)}
 }
 

@@ -257,6 +257,10 @@ func entry(r *report, key string, p place, value ast.Node, into any) {
 
 // unknown reports a key that is not known here, as helpfully as it can.
 func (r *report) unknown(key string, p place, into any) {
+	if len(r.problems) > maxProblems { // it will not be shown, and advice takes time
+		r.bad(p, "unknown key")
+		return
+	}
 	here := keysOf(into)
 	if has := laterKey(general(p.key)); has != "" {
 		r.bad(p, "comes in a later version; this version has %s", has)

@@ -17,6 +17,7 @@ import (
 const (
 	maxFile  = 1 << 20 // bytes; a pool of 1,000 backends needs 60 KiB
 	maxDepth = 16      // the file needs 5; the YAML parser recurses, and Go cannot recover from a stack that overflows
+	maxKeys  = 1000    // of one mapping; the largest has 17. The parser recurses once more for each, and takes the square of their number
 )
 
 // tree reads YAML as far as its syntax goes. It returns nil if it has reported problems.
@@ -71,6 +72,7 @@ func (r *report) bytes(data []byte) bool {
 		return true
 	}
 	for i, line := range bytes.Split(data, []byte("\n")) {
+		r.widths = append(r.widths, utf8.RuneCount(line))
 		at := place{line: i + 1, col: 1}
 		indent := len(line) - len(bytes.TrimLeft(line, " \t"))
 		if tab := bytes.IndexByte(line[:indent], '\t'); tab >= 0 && indent < len(line) && line[indent] != '#' {
@@ -88,10 +90,9 @@ func (r *report) bytes(data []byte) bool {
 	return len(r.problems) > 0
 }
 
-// tokens refuses what this file has no use for, and nesting that the parser would follow too deep.
+// tokens refuses what this file has no use for, and what the parser would follow too deep.
 func (r *report) tokens(tokens token.Tokens) bool {
-	flow, entries := 0, 0
-	var columns []int // of the keys that the present one is nested in
+	var n nesting
 	for _, t := range tokens {
 		at := position(t)
 		switch t.Type {
@@ -103,31 +104,65 @@ func (r *report) tokens(tokens token.Tokens) bool {
 			r.bad(at, "a key that begins with ? is not read; write key: value")
 		case token.DirectiveType:
 			r.bad(at, "directives (%%) are not read; remove the line")
-		case token.MappingStartType, token.SequenceStartType:
-			flow++
-		case token.MappingEndType, token.SequenceEndType:
-			flow = max(flow-1, 0)
-		case token.SequenceEntryType:
-			entries++
-		case token.MappingValueType:
-			if t.Prev == nil || t.Prev.Position == nil {
-				break
-			}
-			col := t.Prev.Position.Column
-			for len(columns) > 0 && columns[len(columns)-1] >= col {
-				columns = columns[:len(columns)-1]
-			}
-			columns = append(columns, col)
 		}
-		if t.Type != token.SequenceEntryType {
-			entries = 0
-		}
-		if flow > maxDepth || entries > maxDepth || len(columns) > maxDepth {
-			r.bad(at, "nested deeper than %d levels", maxDepth)
+		if why := n.follow(t, at); why != "" {
+			r.bad(at, "%s", why)
 			return true
 		}
 	}
 	return len(r.problems) > 0
+}
+
+// nesting follows how deep tokens are nested, and how many keys a mapping has, which the parser follows by recursion, too.
+type nesting struct {
+	flow    int // brackets and braces
+	dashes  int // one after the other
+	columns []column
+}
+
+// column is where the keys of a mapping stand, and how many there are.
+type column struct{ col, keys int }
+
+// follow takes the next token; it says what is too much.
+func (n *nesting) follow(t *token.Token, at place) string {
+	if t.Type != token.SequenceEntryType {
+		n.dashes = 0
+	}
+	switch t.Type {
+	case token.MappingStartType, token.SequenceStartType:
+		n.flow++
+	case token.MappingEndType, token.SequenceEndType:
+		n.flow = max(n.flow-1, 0)
+	case token.SequenceEntryType: // ends the mapping of the entry before
+		n.dashes++
+		n.pop(at.col + 1)
+	case token.MappingValueType:
+		if t.Prev != nil && n.flow == 0 {
+			n.key(position(t.Prev).col)
+		}
+	}
+	switch {
+	case n.flow > maxDepth || n.dashes > maxDepth || len(n.columns) > maxDepth:
+		return fmt.Sprintf("nested deeper than %d levels", maxDepth)
+	case len(n.columns) > 0 && n.columns[len(n.columns)-1].keys > maxKeys:
+		return fmt.Sprintf("more than %d keys in one mapping", maxKeys)
+	}
+	return ""
+}
+
+// pop leaves the mappings whose keys stand at a column or right of it.
+func (n *nesting) pop(col int) {
+	for len(n.columns) > 0 && n.columns[len(n.columns)-1].col >= col {
+		n.columns = n.columns[:len(n.columns)-1]
+	}
+}
+
+func (n *nesting) key(col int) {
+	n.pop(col + 1)
+	if len(n.columns) == 0 || n.columns[len(n.columns)-1].col < col {
+		n.columns = append(n.columns, column{col: col})
+	}
+	n.columns[len(n.columns)-1].keys++
 }
 
 // syntax reports the first error of the parser, which is the only one that it tells.
