@@ -53,6 +53,8 @@ type host struct {
 	active   int
 	accepted uint64
 	points   []string
+	rank     int  // how unfit it is
+	refuses  bool // its listener is not open
 
 	pulsed, gossiped, streamed, viped, fit chan struct{}
 }
@@ -83,12 +85,18 @@ func (w *world) start(name string) *host {
 			Handover: 200 * time.Millisecond, ForeignWait: 2500 * time.Millisecond, PreemptDelay: 30 * time.Second,
 		},
 		Expected: len(w.hosts) - 1, VIP: fakeVIP{h}, Traffic: fakeTraffic{h}, Pulse: fakePulse{h}, Streams: fakeStreams{h}, Gossip: fakeGossip{h},
-		Fitness: func() Fitness { return Fitness{Fit: true} }, FitnessChanged: h.fit,
+		Fitness: h.fitness, FitnessChanged: h.fit,
 		Save: func(uint64, map[string][]net.HardwareAddr) error { return nil },
 		Log:  hclog.NewNullLogger(),
 	})
 	go func() { h.done <- h.node.Run(ctx) }()
 	return h
+}
+
+func (h *host) fitness() Fitness {
+	h.w.mu.Lock()
+	defer h.w.mu.Unlock()
+	return Fitness{Fit: true, Rank: h.rank}
 }
 
 // run lets d pass, a millisecond at a time, and keeps account of who answers.
@@ -268,7 +276,7 @@ func (f fakeVIP) Confirm(_ context.Context, macs []net.HardwareAddr) (Verdict, e
 	defer f.w.mu.Unlock()
 	for _, h := range f.w.hosts {
 		if h.mac.String() == macs[0].String() && time.Now().Before(h.gateEnds) {
-			if h.dead {
+			if h.dead || h.refuses {
 				return Refused, nil
 			}
 			return Accepted, nil

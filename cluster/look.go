@@ -19,6 +19,7 @@ type watched struct {
 	crashedAt time.Time // the break of the stream that was confirmed
 	held      bool      // by its newest beat
 	heldSince time.Time
+	whole     bool // by its newest beat nothing is wrong with it: its listeners are open
 }
 
 // served remembers whether clients came to this node while a peer was silent: when two holders meet, the one with the clients stays.
@@ -72,7 +73,7 @@ func (n *Node) lookAtPeers(ctx context.Context, members []gossip.Member, now tim
 		if b.Beat.Holds && !w.held {
 			w.heldSince = now
 		}
-		w.held = b.Beat.Holds
+		w.held, w.whole = b.Beat.Holds, b.Beat.Rank == 0
 		s := streams[name]
 		n.ask(ctx, name, w, s, now)
 		n.learn(b.Beat.Newest)

@@ -67,6 +67,28 @@ func TestBrokenStreamOfALivingLeaderMovesNothing(t *testing.T) {
 	})
 }
 
+func TestLeaderWithAClosedListenerIsNotTakenForDead(t *testing.T) {
+	story(t, func(t *testing.T, w *world) {
+		w.mu.Lock()
+		lb1, lb2 := w.hosts["lb1"], w.hosts["lb2"]
+		lb2.rank = 100 // or lb1 would hand over to it
+		w.mu.Unlock()
+		w.run(50 * time.Millisecond)
+		w.mu.Lock()
+		lb1.rank, lb1.refuses = 100, true // its listener could not open: it refuses, and lives
+		w.mu.Unlock()
+		w.run(50 * time.Millisecond)
+		w.mu.Lock()
+		lb2.streams["lb1"] = peerBroke(time.Now())
+		poke(lb2.streamed)
+		w.mu.Unlock()
+		w.run(8 * time.Millisecond)
+		if lb2.claims != 0 {
+			t.Errorf("lb2 claimed %d times beside a living leader, want 0", lb2.claims)
+		}
+	})
+}
+
 func TestStandbyClaimsWhenTheLeaderIsCutOff(t *testing.T) {
 	story(t, func(t *testing.T, w *world) {
 		w.mu.Lock()
