@@ -1,0 +1,12 @@
+package main
+
+import "github.com/spf13/cobra"
+
+// commands are those that need the daemon, or are it.
+func commands(o *options) []*cobra.Command {
+	return []*cobra.Command{
+		newRunCommand(o.config),
+		newStatusCommand(o.socket),
+		newReleaseCommand(o.config),
+	}
+}
