@@ -216,7 +216,7 @@ func holderAnswersUntilItReleases(s *story) {
 	if got := s.keep.State(); got.Term != 3 || got.Since.IsZero() || got.Err != nil || got.Gate != "nftables" {
 		s.t.Errorf("State = %+v, want term 3, a time, no error, a gate", got)
 	}
-	s.until(5*s.cfg.Failover, func() bool { return false })
+	s.until(3*s.cfg.Failover, func() bool { return false })
 	s.expect("all answer after several leases", s.all(s.answers) && s.holds())
 	s.keep.Want(vip.Wish{Reason: "a test"})
 	s.must(soon, "it lets go", func() bool { return !s.holds() })
@@ -291,7 +291,7 @@ func quietHolderServesAndDoesNotAnswer(s *story) {
 	s.keep.Want(vip.Wish{Hold: true, Quiet: true, Term: 1, Reason: "a handover"})
 	s.must(soon, "it goes quiet", func() bool { return s.keep.State().Quiet })
 	s.expect("it serves and does not answer", s.none(s.answers) && s.all(s.serves))
-	s.until(3*s.cfg.Failover, func() bool { return false })
+	s.until(2*s.cfg.Failover, func() bool { return false })
 	s.expect("quiet lasts as long as it is renewed", s.keep.State().Holds && s.all(s.serves))
 	s.keep.Want(vip.Wish{Hold: true, Term: 1, Reason: "the handover was cancelled"})
 	s.must(soon, "it speaks", func() bool { return !s.keep.State().Quiet })

@@ -99,9 +99,9 @@ func TestOldWishBeginsNoClaim(t *testing.T) {
 func TestClaimThatTakesTooLongOpensNothing(t *testing.T) {
 	onFake(t, func(s *story, h *viptest.Host) {
 		s.begin()
-		h.SetSlow(200 * time.Millisecond)
+		h.SetSlow(800 * time.Millisecond)
 		s.keep.Want(vip.Wish{Hold: true, Term: 1, Reason: "a test"})
-		s.never(2*time.Second, "it opened after a late claim", func() bool { return s.holds() || !s.none(s.serves) })
+		s.never(4*time.Second, "it opened after a late claim", func() bool { return s.holds() || !s.none(s.serves) })
 		s.expect("it says so", s.keep.State().Err != nil)
 		s.expect("nothing is left", !s.has(s.cfg.Addresses[0]) && !s.has(s.cfg.Addresses[1]))
 		h.SetSlow(0)

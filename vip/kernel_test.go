@@ -313,7 +313,7 @@ func TestLeaseRemovesTheAddressesOfAHostWithoutAGate(t *testing.T) {
 }
 
 func TestAddressesAreRenewedBeforeTheirLeaseEnds(t *testing.T) {
-	_, s := onKernel(t, nil)
+	_, s := onKernel(t, func(c *vip.Config) { c.Failover = 2 * time.Second })
 	s.hold(1)
 	s.until(2600*time.Millisecond, func() bool { return false })
 	s.expect("it still holds", s.holds() && s.all(s.answers))

@@ -33,6 +33,28 @@ var errLate = errors.New("the claim came too late after its decision")
 // errNoQuiet: without a gate, nothing could keep the kernel from answering ARP.
 var errNoQuiet = errors.New("this host has no gate to be quiet behind")
 
+// install puts the gate in place, shut. After an error there is none.
+func (l *lease) install() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.gate == nil {
+		return nil
+	}
+	err := l.gate.Install(fence.Shut)
+	if err != nil {
+		_ = l.gate.Close() // nothing of it is in the kernel
+		l.gate = nil
+	}
+	return err
+}
+
+// lateness is how long the lease had not been served when it was lost.
+func (l *lease) lateness() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.late
+}
+
 // renew prolongs the lease. held says whether there was one, kept whether there still is.
 func (l *lease) renew() (held, kept bool) {
 	l.mu.Lock()

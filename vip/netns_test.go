@@ -318,7 +318,7 @@ func config(t *testing.T) vip.Config {
 	return vip.Config{
 		Interface: "eth0", Node: "lb1", RunDir: filepath.Join(t.TempDir(), "run"),
 		Addresses: []netip.Prefix{netip.MustParsePrefix("10.9.0.10/32"), netip.MustParsePrefix("2001:db8::10/128")},
-		Failover:  200 * time.Millisecond, Lease: 2 * time.Second, Refresh: -1,
+		Failover:  400 * time.Millisecond, Lease: 2 * time.Second, Refresh: -1,
 	}
 }
 

@@ -70,6 +70,7 @@ type loop struct {
 	sightings   []Sighting
 	defended    time.Time
 	defend      bool
+	defendNews  bool
 	readded     int
 
 	renewAt, askAt, retryAt, portAt, gateAt time.Time
@@ -118,14 +119,10 @@ func (l *loop) begin() {
 		l.fail("record", err)
 		k.log.Warn("could not write the record of what is in the kernel", "err", err)
 	}
-	if k.lease.gate != nil {
-		if err := k.lease.gate.Install(fence.Shut); err != nil {
-			_ = k.lease.gate.Close() // there is nothing in it
-			k.lease.gate = nil
-			k.smu.Lock()
-			k.st.Gate = fmt.Sprintf("none: %v", err)
-			k.smu.Unlock()
-		}
+	if err := k.lease.install(); err != nil {
+		k.smu.Lock()
+		k.st.Gate = fmt.Sprintf("none: %v", err)
+		k.smu.Unlock()
 	}
 	if k.lease.gate == nil {
 		k.log.Warn("no gate: a hung daemon is silenced by the lease of its addresses only", "lease", k.cfg.Lease, "err", k.State().Gate)
@@ -292,10 +289,7 @@ func (l *loop) guard(now time.Time) {
 		l.barred, l.voided = true, l.term
 		l.needSeq = l.wishSeq
 		l.stopped(now, "the gate lapsed")
-		k.lease.mu.Lock()
-		late := k.lease.late
-		k.lease.mu.Unlock()
-		k.log.Warn("gate lapsed", "term", l.term, "took", late)
+		k.log.Warn("gate lapsed", "term", l.term, "took", k.lease.lateness())
 	}
 	if !now.Before(l.gateAt) {
 		k.lease.check()
@@ -634,10 +628,7 @@ func (l *loop) wake(now time.Time) time.Time {
 // end releases, and waits for it.
 func (l *loop) end(results <-chan done) error {
 	k := l.k
-	if l.wish.Hold && l.wish.Reason != "" {
-		l.wish.Reason = "the daemon stops"
-	}
-	l.wish.Hold = false
+	l.wish = Wish{Reason: "the daemon stops"}
 	now := time.Now()
 	l.shut(now)
 	if l.busy {

@@ -21,7 +21,7 @@ const (
 
 func mapKeys[M ~map[K]V, K comparable, V any](m M) iter.Seq[K] { return maps.Keys(m) }
 
-// again begins the announcements anew, if this node holds and speaks.
+// again begins the announcements anew, if this node holds and speaks. Without a reason they are not worth a line in the log.
 func (l *loop) again(reason string, now time.Time) {
 	if mode, _, _, _, _ := l.k.lease.view(); mode == fence.Open {
 		l.schedule.Restart(now)
@@ -107,8 +107,12 @@ func (l *loop) hear(claims []seen, now time.Time) {
 		}
 	}
 	if l.defend && !now.Before(l.defended.Add(defendEvery)) {
-		l.defend, l.defended = false, now
-		l.again("somebody else claims the address", now)
+		reason := ""
+		if l.defendNews {
+			reason = "somebody else claims the address"
+		}
+		l.defend, l.defendNews, l.defended = false, false, now
+		l.again(reason, now)
 	}
 }
 
@@ -127,6 +131,7 @@ func (l *loop) sighted(c seen, now time.Time) {
 	l.sightings = append(slices.Clip(l.sightings), Sighting{Addr: c.Addr, MAC: c.MAC.HardwareAddr(), At: c.at})
 	l.defend = true
 	if news {
+		l.defendNews = true
 		l.k.in.mu.Lock()
 		peer := l.k.in.peers[c.MAC]
 		l.k.in.mu.Unlock()

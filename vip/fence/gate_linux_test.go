@@ -126,6 +126,17 @@ func TestFlushedTablesAreToldFromALapse(t *testing.T) {
 	}
 }
 
+// The thread that beats renews a hundred times a second, and must never wait for a collection of garbage that it has made itself.
+func TestRenewalAllocatesNothing(t *testing.T) {
+	inNamespace(t)
+	g := newGate(t, 10*time.Second)
+	must(t, g.Arm(1))
+	must(t, g.Open(1, Open))
+	if n := testing.AllocsPerRun(100, func() { must(t, g.Turn(Open, Open)) }); n != 0 {
+		t.Errorf("a renewal allocates %v times", n)
+	}
+}
+
 func TestRulesetIsReadableForAdministrators(t *testing.T) {
 	inNamespace(t)
 	nft, err := exec.LookPath("nft")

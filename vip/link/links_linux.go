@@ -41,7 +41,16 @@ func (l *Links) Close() error {
 }
 
 // Look reads the state of an interface. One that does not exist is no error: its index is 0.
-func (l *Links) Look(name string) (Fact, error) {
+func (l *Links) Look(name string) (f Fact, err error) {
+	for range 3 { // a dump during which something changed is to be repeated
+		if f, err = l.lookOnce(name); !errors.Is(err, netlink.ErrDumpInterrupted) {
+			break
+		}
+	}
+	return f, err
+}
+
+func (l *Links) lookOnce(name string) (Fact, error) {
 	ln, err := l.look.LinkByName(name)
 	var missing netlink.LinkNotFoundError
 	if errors.As(err, &missing) {
@@ -65,12 +74,15 @@ func (l *Links) Look(name string) (Fact, error) {
 }
 
 func factOf(a *netlink.LinkAttrs) Fact {
-	return Fact{
-		Name: a.Name, Index: a.Index, MAC: a.HardwareAddr,
-		Up: a.RawFlags&unix.IFF_UP != 0,
-		// LOWER_UP is the wire; RUNNING adds what bonds, bridges and 802.1X know about it.
-		Carrier: a.RawFlags&unix.IFF_LOWER_UP != 0 && a.RawFlags&unix.IFF_RUNNING != 0,
-	}
+	f := Fact{Name: a.Name, Index: a.Index, MAC: a.HardwareAddr}
+	f.setFlags(a.RawFlags)
+	return f
+}
+
+func (f *Fact) setFlags(flags uint32) {
+	f.Up = flags&unix.IFF_UP != 0
+	// LOWER_UP is the wire; RUNNING adds what bonds, bridges and 802.1X know about it.
+	f.Carrier = flags&unix.IFF_LOWER_UP != 0 && flags&unix.IFF_RUNNING != 0
 }
 
 func addrOf(p netip.Prefix, flags int, valid uint32) Addr {

@@ -2,13 +2,14 @@ package link
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
 	"net/netip"
 	"syscall"
 
-	"github.com/vishvananda/netlink"
+	attributes "github.com/mdlayher/netlink" // its decoder does not trust lengths
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
@@ -43,9 +44,12 @@ func (w *Watch) Run(ctx context.Context, each func(Fact)) error {
 	}
 	each(f.clone())
 	for {
-		messages, _, err := w.sub.Receive()
+		messages, from, err := w.sub.Receive()
 		if ctx.Err() != nil {
 			return nil
+		}
+		if err == nil && from.Pid != 0 {
+			continue // not from the kernel
 		}
 		lost := errors.Is(err, unix.ENOBUFS)
 		if err != nil && !lost {
@@ -82,30 +86,43 @@ func (f *Fact) applyLink(m syscall.NetlinkMessage) (changed, again bool) {
 	if len(m.Data) < unix.SizeofIfInfomsg {
 		return false, false
 	}
-	h := unix.NlMsghdr(m.Header)
-	ln, err := netlink.LinkDeserialize(&h, m.Data)
-	if err != nil {
-		return false, true
+	// struct ifinfomsg: family, pad, type (2 bytes), index, flags, change.
+	index := int(int32(binary.NativeEndian.Uint32(m.Data[4:])))
+	flags := binary.NativeEndian.Uint32(m.Data[8:])
+	if m.Data[0] != unix.AF_UNSPEC {
+		return false, false // of a bridge, or of IPv6
 	}
-	a := ln.Attrs()
-	mine := f.Index != 0 && a.Index == f.Index
-	switch {
-	case m.Header.Type == unix.RTM_DELLINK && mine:
-		if nl.DeserializeIfInfomsg(m.Data).Family == unix.AF_BRIDGE {
-			return false, false // it left a bridge
+	mine := f.Index != 0 && index == f.Index
+	if m.Header.Type == unix.RTM_DELLINK {
+		if mine {
+			*f = Fact{Name: f.Name}
 		}
-		*f = Fact{Name: f.Name}
-		return true, true // another one may have taken the name meanwhile
-	case m.Header.Type == unix.RTM_DELLINK || nl.DeserializeIfInfomsg(m.Data).Family != unix.AF_UNSPEC:
+		return mine, mine // another one may have taken the name meanwhile
+	}
+	attrs, err := attributes.NewAttributeDecoder(m.Data[unix.SizeofIfInfomsg:])
+	if err != nil {
 		return false, false
-	case mine && a.Name != f.Name, !mine && a.Name == f.Name:
-		return true, true
+	}
+	var name string
+	mac := f.MAC // some reports, as those of wireless drivers, do not tell everything
+	for attrs.Next() {
+		switch attrs.Type() {
+		case unix.IFLA_IFNAME:
+			name = attrs.String()
+		case unix.IFLA_ADDRESS:
+			mac = attrs.Bytes()
+		}
+	}
+	switch {
+	case attrs.Err() != nil:
+		return false, false
+	case mine != (name == f.Name):
+		return true, true // renamed, or a new one of that name
 	case !mine:
 		return false, false
 	}
-	now := factOf(a)
-	now.Name, now.Addrs = f.Name, f.Addrs
-	*f = now
+	f.MAC = mac
+	f.setFlags(flags)
 	return true, false
 }
 
@@ -117,23 +134,28 @@ func (f *Fact) applyAddr(m syscall.NetlinkMessage) bool {
 	if f.Index == 0 || int(msg.Index) != f.Index {
 		return false
 	}
-	attrs, err := nl.ParseRouteAttr(m.Data[msg.Len():])
+	attrs, err := attributes.NewAttributeDecoder(m.Data[msg.Len():])
 	if err != nil {
 		return false
 	}
 	var local, address []byte
 	flags, valid := int(msg.Flags), uint32(math.MaxUint32)
-	for _, a := range attrs {
-		switch {
-		case a.Attr.Type == unix.IFA_LOCAL:
-			local = a.Value
-		case a.Attr.Type == unix.IFA_ADDRESS:
-			address = a.Value
-		case a.Attr.Type == unix.IFA_FLAGS && len(a.Value) >= 4:
-			flags = int(nl.NativeEndian().Uint32(a.Value))
-		case a.Attr.Type == unix.IFA_CACHEINFO && len(a.Value) >= unix.SizeofIfaCacheinfo:
-			valid = nl.DeserializeIfaCacheInfo(a.Value).Valid
+	for attrs.Next() {
+		switch attrs.Type() {
+		case unix.IFA_LOCAL:
+			local = attrs.Bytes()
+		case unix.IFA_ADDRESS:
+			address = attrs.Bytes()
+		case unix.IFA_FLAGS:
+			flags = int(attrs.Uint32())
+		case unix.IFA_CACHEINFO:
+			if b := attrs.Bytes(); len(b) >= unix.SizeofIfaCacheinfo {
+				valid = binary.NativeEndian.Uint32(b[4:]) // after the preferred lifetime
+			}
 		}
+	}
+	if attrs.Err() != nil {
+		return false
 	}
 	if local == nil {
 		local = address // IPv6
