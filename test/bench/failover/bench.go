@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -42,6 +43,7 @@ type result struct {
 	Clients  int     `json:"clients,omitempty"`
 	Unserved int     `json:"unserved,omitempty"`
 	Holders  string  `json:"holders"`
+	Lost     bool    `json:"not_survived,omitempty"`
 	Note     string  `json:"note,omitempty"`
 }
 
@@ -59,7 +61,7 @@ func open(ctx context.Context, s system, binary, dir string) (*bench, error) {
 	b := &bench{system: s, lab: l}
 	if err := b.start(ctx, binary); err != nil {
 		l.Close()
-		return nil, fmt.Errorf("%s: %w; logs are in %s", s.name, err, dir)
+		return nil, fmt.Errorf("%s: %w", s.name, err)
 	}
 	return b, nil
 }
@@ -107,25 +109,23 @@ func (b *bench) restart(ctx context.Context, n *lab.Node) error {
 // patience is how long a system may take to serve again before its run counts as not survived.
 const patience = 20 * time.Second
 
+// errLost ends a run that was not survived. It comes with a result; the lab is in no state for the next run.
+var errLost = errors.New("not survived")
+
 // takenOver waits until the other node answers and the client is served again, and reports since the fault. Not to be served again is a
-// result and no error: the blackout counts as far as it was watched.
+// result as well: the blackout counts as far as it was watched.
 func (b *bench) takenOver(parent context.Context, old *lab.Node, from time.Time) (result, error) {
 	ctx, cancel := context.WithTimeout(parent, patience)
 	defer cancel()
-	if _, err := b.pair.Watch.Wait(ctx, func(who []string) bool {
-		for _, w := range who {
-			if w == b.pair.Other(old).Name() {
-				return true
-			}
-		}
-		return false
-	}); err != nil {
-		return result{}, fmt.Errorf("nobody took over from %s: %w", old.Name(), err)
+	other := b.pair.Other(old).Name()
+	_, lost := b.pair.Watch.Wait(ctx, func(who []string) bool { return slices.Contains(who, other) })
+	if lost == nil {
+		lost = b.pair.WaitServed(ctx, b.load, 500*time.Millisecond)
 	}
-	served := b.pair.WaitServed(ctx, b.load, 500*time.Millisecond)
 	r, err := b.report(parent, from)
-	if err == nil && served != nil {
-		r.Note = fmt.Sprintf("not served again within %v", patience)
+	if err == nil && lost != nil {
+		r.Lost, r.Note = true, fmt.Sprintf("not survived within %v: %v", patience, lost)
+		return r, errLost
 	}
 	return r, err
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -129,7 +128,7 @@ func (p plan) jobs(s *store) []job {
 	return list
 }
 
-// measure does what is missing. A run that fails is told and tried once more in a new lab; a second failure ends the measurement.
+// measure does what is missing.
 func (p plan) measure(ctx context.Context, s *store, out io.Writer) error {
 	if p.fresh {
 		err := s.drop(func(r result) bool {
@@ -140,61 +139,21 @@ func (p plan) measure(ctx context.Context, s *store, out io.Writer) error {
 			return fmt.Errorf("drop earlier results: %w", err)
 		}
 	}
-	jobs := p.jobs(s)
-	var b *bench
-	defer func() {
-		if b != nil {
-			b.lab.Close()
-		}
-	}()
-	begin, failures := time.Now(), 0
-	for i := 0; i < len(jobs); {
-		j := jobs[i]
-		if b != nil && b.system.name != j.system.name {
-			b.lab.Close()
-			b = nil
-		}
-		r, err := p.one(ctx, &b, j)
+	w := worker{plan: p}
+	defer w.close()
+	jobs, begin := p.jobs(s), time.Now()
+	for i, j := range jobs {
+		r, err := w.do(ctx, j, out)
 		if err != nil {
-			if ctx.Err() != nil {
-				return errors.New("interrupted")
-			}
-			fmt.Fprintf(out, "%-16s %-11s run %d failed: %v\n", j.system.name, j.fault.name, j.run+1, err)
-			if b != nil {
-				b.lab.Close()
-				b = nil
-			}
-			if failures++; failures > 1 {
-				return fmt.Errorf("%s with %s: %w; logs are in %s", j.fault.name, j.system.name, err, p.logs(j.system))
-			}
-			continue
+			return err
 		}
-		failures = 0
 		if err := s.add(r); err != nil {
 			return fmt.Errorf("keep a result: %w", err)
 		}
-		i++
-		left := time.Since(begin) / time.Duration(i) * time.Duration(len(jobs)-i)
-		fmt.Fprintf(out, "%-16s %-11s run %d: %s; %d of %d, %v left\n", j.system.name, j.fault.name, j.run+1, r, i, len(jobs), left.Round(time.Second))
+		left := time.Since(begin) / time.Duration(i+1) * time.Duration(len(jobs)-i-1)
+		fmt.Fprintf(out, "%-16s %-11s run %d: %s; %d of %d, %v left\n", j.system.name, j.fault.name, j.run+1, r, i+1, len(jobs), left.Round(time.Second))
 	}
 	return nil
-}
-
-func (p plan) logs(s system) string { return filepath.Join(p.dir, "logs", s.name) }
-
-// one measures a job in the lab that is there, or in a new one.
-func (p plan) one(ctx context.Context, b **bench, j job) (result, error) {
-	if *b == nil {
-		dir, err := filepath.Abs(p.logs(j.system))
-		if err != nil {
-			return result{}, err
-		}
-		if *b, err = open(ctx, j.system, p.binary, dir); err != nil {
-			*b = nil
-			return result{}, err
-		}
-	}
-	return (*b).run(ctx, j.fault, j.run)
 }
 
 func (r result) String() string {

@@ -32,6 +32,9 @@ func (g goal) misses(runs []result) []string {
 	_, lost := spread(runs, failed)
 	_, moved := spread(runs, func(r result) float64 { return float64(r.Moves) })
 	_, unserved := spread(runs, func(r result) float64 { return float64(r.Unserved) })
+	if n := count(runs, func(r result) bool { return r.Lost }); n > 0 {
+		miss(true, "%d of %d runs not survived", n, len(runs))
+	}
 	miss(g.blackout > 0 && median > ms(g.blackout), "blackout %.0f ms, at most %v wanted", median, g.blackout)
 	miss(g.checkDual && both > ms(g.dual), "dual %.0f ms, at most %v wanted", both, g.dual)
 	miss(g.unfailed && lost > 0, "%.0f requests failed in one run, none wanted", lost)
@@ -86,6 +89,9 @@ func row(w io.Writer, f fault, sys system, runs []result, base float64) {
 	fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\t%s\t%d of %d\t%s\n", f.name, sys.name, len(runs),
 		cell(runs, blackout), cell(runs, func(r result) float64 { return r.ByEnds }), cell(runs, failed), cell(runs, dual),
 		count(runs, func(r result) bool { return r.Moves > 0 }), len(runs), ratioOf(median, base))
+	if n := count(runs, func(r result) bool { return r.Lost }); n > 0 {
+		fmt.Fprintf(w, "\t\t\t%d of these not survived: the blackout was longer\n", n)
+	}
 }
 
 func blackout(r result) float64 { return r.Blackout }
