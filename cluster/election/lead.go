@@ -23,7 +23,7 @@ func (s *scene) lead() Decision {
 	switch {
 	case !unheard:
 		s.memo.despite = false
-	case !s.memo.despite && !ordered:
+	case !s.memo.despite:
 		return s.stay(ReasonUnheard, q.Name)
 	}
 	switch {

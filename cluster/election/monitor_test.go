@@ -215,7 +215,7 @@ func (m *monitor) held(live int) {
 func (m *monitor) claim(n *node, d election.Decision) {
 	w := m.w
 	m.moves++
-	silence := d.Reason == election.ReasonSilence || d.Reason == election.ReasonAlone || d.Reason == election.ReasonForeign
+	silence := d.Reason == election.ReasonSilence || d.Reason == election.ReasonAlone || d.Reason == election.ReasonForeign || d.Reason == election.ReasonUnclaimed
 	if silence && m.deafFor[n.id] != 0 && n.p.thirds && w.now-m.deafFor[n.id] > 60 {
 		// Since is after the beginning of the deafness by then, or the silence is.
 		if at(m.deafFor[n.id]).Before(at(n.p.wire.since)) {

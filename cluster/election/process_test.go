@@ -141,7 +141,7 @@ func (n *node) checkWire() {
 			c.foreignAt = w.now
 		}
 	}
-	if w.foreign && reach {
+	if (w.foreign || n.foreign) && reach {
 		c.probes, c.unanswered, c.foreignAt = 0, false, w.now
 	}
 }

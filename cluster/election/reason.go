@@ -11,6 +11,7 @@ const (
 	ReasonSilence   Reason = "peer-silent"        // the last holder is silent and nobody answers on the wire
 	ReasonAlone     Reason = "alone"              // no peer was heard since the start and nobody answers on the wire
 	ReasonForeign   Reason = "foreign-answers"    // silence; who answers on the wire is no peer, and did so for longer than a lease can last
+	ReasonUnclaimed Reason = "unclaimed"          // the peer that does not hear this node should have claimed and did not
 	ReasonOrdered   Reason = "handover"           // the leader ordered this node to take over
 	ReasonMeeting   Reason = "meeting"            // a peer holds too, and it is the peer that has to let go
 	ReasonHanding   Reason = "handing-over"       // a peer was ordered, or is to be ordered, to take over and does not hold yet
@@ -56,6 +57,8 @@ func (r Reason) String() string {
 		return "no peer was heard and nobody answers on the wire"
 	case ReasonForeign:
 		return "the leader is silent, and a stranger has answered on the wire for longer than a lease lasts"
+	case ReasonUnclaimed:
+		return "the peer that should have claimed did not"
 	case ReasonOrdered:
 		return "the leader ordered a handover"
 	case ReasonMeeting:

@@ -20,7 +20,7 @@ var update = flag.Bool("update", false, "rewrite the stories in testdata with wh
 // command is what follows from it. See testdata/README.
 func TestStories(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) < 1 {
+	if err != nil || len(files) < 25 {
 		t.Fatalf("%d stories, %v", len(files), err)
 	}
 	for _, file := range files {
@@ -123,6 +123,8 @@ func (s *story) do(words []string) error {
 		return err
 	case "start":
 		return each((*node).start)
+	case "steady":
+		return s.steady(each)
 	case "kill":
 		return each((*node).kill)
 	case "stop":
@@ -166,7 +168,10 @@ func (s *story) do(words []string) error {
 	case "worse": // unfit for a relative reason
 		return each(func(n *node) { n.rank = 10 })
 	case "stranger":
-		s.w.foreign = f[1] == "answers"
+		for _, n := range nodes {
+			n.foreign = f[1] == "answers"
+		}
+		s.w.foreign = len(nodes) == 0 && f[1] == "answers"
 		return nil
 	case "clients":
 		return each(func(n *node) { n.p.self.Served = true })
@@ -180,6 +185,19 @@ func (s *story) do(words []string) error {
 		return nil
 	}
 	return fmt.Errorf("no such command")
+}
+
+// steady starts nodes and lets two seconds pass, without telling how.
+func (s *story) steady(each func(func(*node)) error) error {
+	say := s.w.say
+	s.w.say = nil
+	err := each((*node).start)
+	for range 2000 {
+		s.w.step()
+	}
+	s.w.say = say
+	s.who()
+	return err
 }
 
 // node NAME [priority N] [preempt] [term N]

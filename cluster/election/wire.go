@@ -6,9 +6,15 @@ import "time"
 func (s *scene) wire() (ok bool, why Reason, peer string) {
 	w := s.v.Wire
 	silent := s.silent()
-	why = ReasonSilence
-	if len(s.peers) == 0 {
+	switch {
+	case s.memo.despite:
+		why = ReasonUnclaimed
+	case silent != "":
+		why = ReasonSilence
+	case len(s.peers) == 0:
 		why = ReasonAlone
+	default:
+		why = ReasonVacant
 	}
 	switch {
 	case w.Since.IsZero() || s.outdated():

@@ -64,6 +64,7 @@ type node struct {
 	power    bool
 	carrier  bool
 	rx, tx   bool // the network card works
+	foreign  bool // a strange host answers this node alone
 	third    bool // third parties (clients, gateway) are reachable
 	fit      bool
 	rank     int
