@@ -182,7 +182,6 @@ func (h *Host) configure() error {
 			_ = writeSysctl("ipv6/conf/"+conf+"/"+key, value)
 		}
 	}
-	_ = writeSysctl("ipv4/ip_local_port_range", "1024 65000")
 	lo, err := netlink.LinkByName("lo")
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -82,7 +83,24 @@ func (b *bench) start(ctx context.Context, binary string) (err error) {
 	if err := sleep(ctx, b.system.settle); err != nil {
 		return err
 	}
+	if err := b.alive(); err != nil {
+		return err
+	}
 	return b.quiet(ctx)
+}
+
+// alive says which process has ended that should not have.
+func (b *bench) alive() error {
+	for _, n := range b.pair.Nodes {
+		for _, p := range n.Procs {
+			select {
+			case <-p.Done():
+				return fmt.Errorf("%s on %s has ended by itself: see %s", p.Name, n.Name(), filepath.Base(p.Log))
+			default:
+			}
+		}
+	}
+	return nil
 }
 
 // addr is a listener of the VIP.
@@ -103,7 +121,10 @@ func (b *bench) restart(ctx context.Context, n *lab.Node) error {
 	if err := b.pair.StartNode(n.Index); err != nil {
 		return err
 	}
-	return sleep(ctx, b.system.settle)
+	if err := sleep(ctx, b.system.settle); err != nil {
+		return err
+	}
+	return b.alive()
 }
 
 // patience is how long a system may take to serve again before its run counts as not survived.
