@@ -1,0 +1,115 @@
+package vip
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/tandem-lb/tandem/vip/fence"
+)
+
+// The part of the loop that makes known what is so, and decides when to look again.
+
+// publish makes the state known, and pokes if it is news.
+func (l *loop) publish() {
+	k := l.k
+	mode, _, lost, _, leaseErr := k.lease.view()
+	k.in.mu.Lock()
+	known, othersAt := len(k.in.others.known) > 0, k.in.others.at
+	k.in.mu.Unlock()
+	st := State{
+		Holds: passes(mode) && len(l.mine) == len(k.cfg.Addresses), Term: l.term,
+		LinkUp: l.linkUp, LinkWhy: l.linkWhy, Took: l.took, Readded: l.readded, LostAt: l.lostAt,
+		Sightings: slices.Clone(l.sightings), Wire: l.check.result(known, othersAt),
+		AnnouncedAt: l.announcedAt, Announced: l.announced,
+	}
+	st.Quiet = st.Holds && mode == fence.Quiet
+	if st.Holds {
+		st.Since = l.since
+		if l.wish.Hold {
+			l.term, st.Term = l.wish.Term, l.wish.Term
+		}
+	}
+	if len(l.fact.MAC) > 0 {
+		st.MACs = append(st.MACs, slices.Clone(l.fact.MAC))
+	}
+	st.Err = l.err(lost, leaseErr)
+
+	k.smu.Lock()
+	st.Gate = k.st.Gate
+	if k.st.LostAt.After(st.LostAt) {
+		st.LostAt = k.st.LostAt // noticed by Renew a moment earlier, or later
+	}
+	old := k.st
+	k.st = st
+	k.smu.Unlock()
+	old.Took, old.AnnouncedAt, old.Announced = st.Took, st.AnnouncedAt, st.Announced
+	if !reflect.DeepEqual(old, st) {
+		poke(k.changed)
+	}
+}
+
+// err is all that keeps the wish from being the fact.
+func (l *loop) err(lost bool, lease error) error {
+	var errs []error
+	for _, what := range slices.Sorted(mapKeys(l.errs)) {
+		errs = append(errs, l.errs[what])
+	}
+	errs = append(errs, lease, l.permanent())
+	if l.wish.Hold {
+		switch {
+		case !l.linkUp:
+			errs = append(errs, errors.New(l.linkWhy))
+		case lost || l.barred:
+			errs = append(errs, fmt.Errorf("the gate lapsed; term %d has ended", l.voided))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// wake is the earliest of all that is due.
+func (l *loop) wake(now time.Time) time.Time {
+	next := l.gateAt
+	first := func(t time.Time) {
+		if !t.IsZero() && t.Before(next) {
+			next = t
+		}
+	}
+	mode, proven, _, _, _ := l.k.lease.view()
+	if passes(mode) {
+		first(now.Add(max(0, proven+l.k.lease.budget-l.k.sys.Clock())))
+	}
+	if !l.busy {
+		if passes(mode) && !l.renewAt.Before(l.retryAt) {
+			first(l.renewAt)
+		}
+		if l.retryAt.After(now) {
+			first(l.retryAt)
+		}
+		if l.port != nil {
+			first(l.restAt)
+		}
+	}
+	switch {
+	case l.port == nil && l.fact.Index != 0:
+		first(l.portAt)
+	case l.port != nil && l.linkUp:
+		first(l.askAt)
+		first(l.check.due())
+		first(l.schedule.Due())
+	}
+	if l.defend {
+		first(l.defended.Add(defendEvery))
+	}
+	// Whatever comes at once comes as a poke. The floor keeps a mistake in the above from becoming a busy loop.
+	return later(next, now.Add(time.Millisecond))
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
