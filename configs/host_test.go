@@ -150,3 +150,22 @@ func TestThisHostKnowsItself(t *testing.T) {
 		t.Error("there is a file /no/such/file")
 	}
 }
+
+func TestNeighboursAreAFewBackendsThatCanBeAsked(t *testing.T) {
+	more := ""
+	for _, a := range []string{"127.0.0.1", "10.0.0.12", "10.0.0.1", "10.0.1.21", "[2001:db8::7]", "10.0.0.10", "10.0.1.1", "10.0.1.2", "10.0.1.3", "10.0.1.4", "10.0.1.5", "10.0.1.6", "10.0.1.7"} {
+		more += "      - {name: n" + strings.NewReplacer(".", "", "[", "", "]", "", ":", "").Replace(a) + ", address: \"" + a + ":8081\"}\n"
+	}
+	cfg, _, err := Parse("f", []byte(change(t, "vip:\n", "vip:\n  gateway: 10.0.0.1\n")+more), lab())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, a := range cfg.VIP.Neighbours {
+		got = append(got, a.String())
+	}
+	// Neither loopback, peer, gateway, VIP, nor a family that no VIP has; none twice; eight at most.
+	if want := "10.0.1.21 10.0.1.22 10.0.1.1 10.0.1.2 10.0.1.3 10.0.1.4 10.0.1.5 10.0.1.6"; strings.Join(got, " ") != want {
+		t.Errorf("neighbours = %v, want %s", got, want)
+	}
+}
