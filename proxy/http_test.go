@@ -74,6 +74,16 @@ func TestAmbiguousRequestsNeverReachABackend(t *testing.T) {
 	}
 }
 
+func TestRefusalArrivesThoughTheClientKeepsTalking(t *testing.T) {
+	addr, _ := script(t, okAnswer)
+	l := newLab(t, ListenerConfig{Protocol: HTTP}, addr)
+	// Closed at once, the connection would be reset, for there is something unread.
+	got := l.talk("POST / HTTP/1.1\r\nContent-Length: 100000\r\n\r\n" + strings.Repeat("x", 100000))
+	if !strings.HasPrefix(got, "HTTP/1.1 400 ") {
+		t.Errorf("got %q, want 400", got)
+	}
+}
+
 func TestMalformedChunkIsTheClientsFault(t *testing.T) {
 	l := newLab(t, ListenerConfig{Protocol: HTTP}, web(t, func(w http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) }))
 	got := l.talk("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nxyz\r\n")

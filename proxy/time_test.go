@@ -173,6 +173,7 @@ func TestMuteBackendIs504(t *testing.T) {
 		}
 		between(t, "answered", began, 30*time.Second, 32*time.Second)
 		c.Close()
+		b.listener.sessions.wait()
 		if st := b.pools.Snapshot()[0].Backends[0]; st.Failures != 1 {
 			t.Errorf("%d failures of the backend, want 1", st.Failures)
 		}
@@ -180,7 +181,14 @@ func TestMuteBackendIs504(t *testing.T) {
 }
 
 func TestLongUploadIsNotALateAnswer(t *testing.T) {
-	inBubble(t, ListenerConfig{Protocol: HTTP}, answering(okAnswer), func(b *bubble) {
+	backend := func(c *duplex) {
+		if req, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
+			io.Copy(io.Discard, req.Body)
+			time.Sleep(20 * time.Second)
+			io.WriteString(c, okAnswer)
+		}
+	}
+	inBubble(t, ListenerConfig{Protocol: HTTP}, backend, func(b *bubble) {
 		c := b.dial()
 		io.WriteString(c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\nConnection: close\r\n\r\n")
 		b.rest.Go(func() {
@@ -196,6 +204,21 @@ func TestLongUploadIsNotALateAnswer(t *testing.T) {
 	})
 }
 
+func TestMalformedChunkIsRefusedAtOnce(t *testing.T) {
+	inBubble(t, ListenerConfig{Protocol: HTTP}, answering(okAnswer), func(b *bubble) {
+		c := b.dial()
+		began := time.Now()
+		b.rest.Go(func() {
+			io.WriteString(c, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nxyz\r\n")
+		})
+		if got := readAll(c); !strings.HasPrefix(got, "HTTP/1.1 400 ") {
+			t.Errorf("got %q, want 400", got)
+		}
+		between(t, "refused", began, 0, 500*time.Millisecond)
+		c.Close()
+	})
+}
+
 func TestSilentUploadIs408AndNotTheBackendsFault(t *testing.T) {
 	inBubble(t, ListenerConfig{Protocol: HTTP}, answering(okAnswer), func(b *bubble) {
 		c := b.dial()
@@ -206,6 +229,7 @@ func TestSilentUploadIs408AndNotTheBackendsFault(t *testing.T) {
 		}
 		between(t, "refused", began, 30*time.Second, 40*time.Second)
 		c.Close()
+		b.listener.sessions.wait()
 		if st := b.pools.Snapshot()[0].Backends[0]; st.Failures != 0 {
 			t.Errorf("%d failures of the backend, want none", st.Failures)
 		}
@@ -266,6 +290,7 @@ func TestIdleSessionEnds(t *testing.T) {
 		began := time.Now()
 		readAll(c)
 		between(t, "ended", began, time.Minute, 90*time.Second)
+		b.listener.sessions.wait()
 		if !strings.Contains(b.log.String(), "reason=idle") {
 			t.Errorf("the log does not tell why:\n%s", b.log)
 		}
