@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"os/signal"
 	"syscall"
 )
 
@@ -77,8 +76,8 @@ func again(ctx context.Context, o options, before []string, attr *syscall.SysPro
 	if exit := new(exec.ExitError); errors.As(err, &exit) && exit.Exited() {
 		return exit.ExitCode(), nil
 	}
-	if err != nil && ctx.Err() != nil {
-		return exitInterrupted, nil
+	if ctx.Err() != nil {
+		return exitInterrupted, nil //nolint:nilerr // it was told to end, and did
 	}
 	return exitSurvived, err
 }
@@ -90,7 +89,6 @@ func pass(ctx context.Context, p *os.Process, ended <-chan struct{}) {
 		_ = p.Signal(syscall.SIGTERM)
 	case <-ended:
 	}
-	signal.Reset(os.Interrupt)
 }
 
 // terminal says whether f is one.

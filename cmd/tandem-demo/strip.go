@@ -9,8 +9,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/tandem-lb/tandem/test/lab"
 	"golang.org/x/sys/unix"
+
+	"github.com/tandem-lb/tandem/test/lab"
 )
 
 // slot is the time that one letter of the timeline stands for.

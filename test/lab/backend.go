@@ -1,7 +1,6 @@
 package lab
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -64,7 +63,7 @@ func (b *Backend) Start() error {
 	}
 	var ln net.Listener
 	err := b.Host.Do(func() (err error) {
-		ln, err = (&net.ListenConfig{}).Listen(context.Background(), "tcp", fmt.Sprintf(":%d", BackendPort))
+		ln, err = net.ListenTCP("tcp", &net.TCPAddr{Port: BackendPort})
 		return err
 	})
 	if err != nil {

@@ -52,7 +52,6 @@ type Client struct {
 
 	mu       sync.Mutex // guards what follows
 	attempts []Attempt
-	pending  int
 	late     []lateness
 }
 

@@ -160,9 +160,7 @@ func (h *Host) Addr6() netip.Addr { return Addr6(h.id) }
 
 // Addr4 is the segment's IPv4 address number id.
 func Addr4(id uint8) netip.Addr {
-	a := prefix4.Addr().As4()
-	a[3] = id
-	return netip.AddrFrom4(a)
+	return netip.AddrFrom4([4]byte{10, 77, 0, id})
 }
 
 // Addr6 is the segment's IPv6 address number id; the number reads the same in decimal as in the address.
@@ -201,7 +199,7 @@ func (h *Host) up() error {
 	if err := netlink.LinkSetUp(link); err != nil {
 		return fmt.Errorf("set %s up: %w", eth, err)
 	}
-	for _, p := range []netip.Prefix{netip.PrefixFrom(h.Addr(), prefix4.Bits()), netip.PrefixFrom(h.Addr6(), prefix6.Bits())} {
+	for _, p := range []netip.Prefix{netip.PrefixFrom(h.Addr(), bits4), netip.PrefixFrom(h.Addr6(), bits6)} {
 		if err := netlink.AddrReplace(link, address(p)); err != nil {
 			return fmt.Errorf("add %s: %w", p, err)
 		}

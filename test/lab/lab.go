@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"sync"
@@ -17,10 +16,10 @@ import (
 // files is how many descriptors a lab asks for: thousands of client connections end in this process.
 const files = 65536
 
-// The segment: every host is x in 10.77.0.x/24 and fd77::x/64.
-var (
-	prefix4 = netip.MustParsePrefix("10.77.0.0/24")
-	prefix6 = netip.MustParsePrefix("fd77::/64")
+// The lengths of the segment's prefixes, 10.77.0.0/24 and fd77::/64.
+const (
+	bits4 = 24
+	bits6 = 64
 )
 
 // Lab is one Ethernet segment: a switch with hosts plugged into it. It lives in network namespaces without names, which the kernel frees
