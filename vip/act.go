@@ -84,6 +84,7 @@ func (l *loop) claimFailed(err error, now time.Time) {
 func (l *loop) open(now time.Time) {
 	k := l.k
 	start := time.Now()
+	l.took.Add = start.Sub(l.begun)
 	mode := fence.Open
 	if l.wish.Quiet && k.lease.gate != nil {
 		mode = fence.Quiet
@@ -153,8 +154,8 @@ func (l *loop) finish(d done, now time.Time) {
 			l.mine[p] = true
 		}
 	}
-	if d.do == add || d.do == readd {
-		l.took.Add = d.took
+	if d.do == add {
+		l.addedAt = now
 	}
 	if !errors.Is(d.err, errStale) {
 		if l.fail("addresses", d.err) {

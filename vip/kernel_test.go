@@ -217,6 +217,7 @@ func TestConfirmTellsDeadFromLiving(t *testing.T) {
 			}
 			return got, time.Since(start)
 		}
+		s.must(soon, "the peer's kernel uses its new address", func() bool { v, _ := confirm(k.peerMAC, 80); return v == vip.Accepted })
 		for range 3 {
 			got, took := confirm(k.peerMAC, 80)
 			if got != vip.Accepted {

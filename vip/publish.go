@@ -81,6 +81,9 @@ func (l *loop) wake(now time.Time) time.Time {
 	if passes(mode) {
 		first(now.Add(max(0, proven+l.k.lease.budget-l.k.sys.Clock())))
 	}
+	if l.armed {
+		first(l.addedAt.Add(appearTime))
+	}
 	if !l.busy {
 		if passes(mode) && !l.renewAt.Before(l.retryAt) {
 			first(l.renewAt)

@@ -43,6 +43,7 @@ type loop struct {
 	armed    bool
 	decided  time.Duration
 	begun    time.Time // of the claim
+	addedAt  time.Time // of its addresses
 	released time.Time // when the gate was shut, of a release under way
 	why      string    // of that release
 	took     Took
@@ -229,10 +230,27 @@ func permanent(f link.Fact, vips []netip.Addr) error {
 	return errors.Join(errs...)
 }
 
+// appearTime bounds the wait for the kernel's own report of an address that it has accepted. IPv6 addresses are put to use by a worker of the kernel a
+// little later; who announces before that invites packets that nobody takes.
+const appearTime = 20 * time.Millisecond
+
+// appearing says whether a claim waits for that.
+func (l *loop) appearing(now time.Time) bool {
+	if !l.armed || !now.Before(l.addedAt.Add(appearTime)) {
+		return false
+	}
+	for p := range l.mine {
+		if !has(l.fact, p) {
+			return true
+		}
+	}
+	return false
+}
+
 // facts is what is so, in the words of the plan.
 func (l *loop) facts(now time.Time) fact {
 	mode, _, lost, _, _ := l.k.lease.view()
-	f := fact{mode: mode, armed: l.armed, busy: l.busy || now.Before(l.retryAt), vanished: l.gap, renew: !now.Before(l.renewAt)}
+	f := fact{mode: mode, armed: l.armed, busy: l.busy || now.Before(l.retryAt) || l.appearing(now), vanished: l.gap, renew: !now.Before(l.renewAt)}
 	for _, p := range l.k.cfg.Addresses {
 		if l.mine[p] {
 			f.present = append(f.present, p)
