@@ -7,7 +7,7 @@ func (s *scene) follow() Decision {
 	self := s.v.Self
 	holder, held := s.holder()
 	unheard, yield := s.unhearing(0)
-	if s.ordered() && !yield {
+	if s.mayTake() && !yield {
 		s.memo.movedAt = s.now
 		return s.claim(self.Take.Term, ReasonOrdered, self.Take.From)
 	}
@@ -41,15 +41,15 @@ func (s *scene) follow() Decision {
 	return s.stand(why, peer, true)
 }
 
-// ordered reports whether the order to take over is valid now. One that waited in a buffer while this process slept, or
+// mayTake reports whether the order to take over is valid now. One that waited in a buffer while this process slept, or
 // that was overtaken by another claim or a cancellation, is not.
-func (s *scene) ordered() bool {
+func (s *scene) mayTake() bool {
 	t, self := s.v.Self.Take, s.v.Self
 	from, ok := s.peer(t.From)
 	switch {
 	case self.Leaving, !ok, !s.fresh(from):
 		return false
-	case !t.At.After(s.doubt()), !from.HeardAt.After(s.doubt()), s.now.Sub(t.At) >= 4*s.p.Handover:
+	case !t.At.After(latest(s.doubt(), self.WishAt)), !from.HeardAt.After(s.doubt()), s.now.Sub(t.At) >= 4*s.p.Handover:
 		return false
 	case t.Term < s.newest, t.Term <= self.Term:
 		return false

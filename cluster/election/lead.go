@@ -33,6 +33,9 @@ func (s *scene) lead() Decision {
 		return s.leave()
 	}
 	s.memo.askedAt = time.Time{}
+	if s.memo.why == "" {
+		s.memo.why = ReasonHolds
+	}
 	d := s.hold(max(self.Term, 1), s.memo.why, s.memo.whyPeer)
 	if rival != "" {
 		d.Reason, d.Peer = ReasonMeeting, rival
@@ -48,8 +51,8 @@ func (s *scene) meet() (rival string, why Reason, lost bool) {
 		if !s.fresh(q) || !q.Holds {
 			continue
 		}
-		if self.Take.From == q.Name && self.Take.Term == self.Term && q.Term < self.Term {
-			continue // it ordered this claim, and lets go as soon as it hears of it
+		if s.ordered(q) {
+			continue // it lets go as soon as it hears of this claim
 		}
 		if !self.Holds {
 			return q.Name, ReasonPeerHolds, true // nothing is lost yet by giving way
@@ -60,6 +63,12 @@ func (s *scene) meet() (rival string, why Reason, lost bool) {
 		rival = q.Name
 	}
 	return rival, "", false
+}
+
+// ordered reports whether q ordered the claim of the present hold, and has not taken that back by a newer term.
+func (s *scene) ordered(q Peer) bool {
+	t := s.v.Self.Take
+	return s.memo.why == ReasonOrdered && s.memo.whyPeer == q.Name && t.From == q.Name && q.Term < t.Term
 }
 
 // hand goes on with the handover that was ordered.

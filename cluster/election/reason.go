@@ -13,6 +13,7 @@ const (
 	ReasonForeign   Reason = "foreign-answers"    // silence; who answers on the wire is no peer, and did so for longer than a lease can last
 	ReasonUnclaimed Reason = "unclaimed"          // the peer that does not hear this node should have claimed and did not
 	ReasonOrdered   Reason = "handover"           // the leader ordered this node to take over
+	ReasonHolds     Reason = "holds"              // it holds, and why it claimed is not known: the Memo was not handed back
 	ReasonMeeting   Reason = "meeting"            // a peer holds too, and it is the peer that has to let go
 	ReasonHanding   Reason = "handing-over"       // a peer was ordered, or is to be ordered, to take over and does not hold yet
 	ReasonCancelled Reason = "handover-cancelled" // the peer did not take over in time: this node claims anew, with a newer term
@@ -61,6 +62,8 @@ func (r Reason) String() string {
 		return "the peer that should have claimed did not"
 	case ReasonOrdered:
 		return "the leader ordered a handover"
+	case ReasonHolds:
+		return "this node holds"
 	case ReasonMeeting:
 		return "the other holder has to let go"
 	case ReasonHanding:
