@@ -117,7 +117,13 @@ func (c *Client) Attempts(from, to time.Time) []Attempt {
 	return out
 }
 
-// Report sums up the attempts that started in [from, to). Wait for Patience after to, if those under way are to be counted.
+// Conclude is Report after the attempts that started before to have their outcomes, for which it waits: Patience after to at most.
+func (c *Client) Conclude(from, to time.Time) Report {
+	time.Sleep(time.Until(to.Add(Patience + 5*c.every)))
+	return c.Report(from, to)
+}
+
+// Report sums up the attempts that started in [from, to) and have ended. It does not wait for those under way: see Conclude.
 func (c *Client) Report(from, to time.Time) Report {
 	r := Sum(c.Attempts(from, to))
 	c.mu.Lock()

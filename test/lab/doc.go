@@ -33,7 +33,7 @@
 //	p.KillNode(leader.Index)                     // everything on it, as kill -9
 //	_, err = p.WaitLeader(ctx, p.Other(leader))
 //	...
-//	report := load.Report(from, time.Now())      // blackout, failed attempts
+//	report := load.Conclude(from, time.Now())    // blackout, failed attempts
 //	view := p.Watch.View(from, time.Now())       // holders, dual time
 //
 // Times in reports include the interval of those who watch: a client that asks every 5 ms sees a blackout of 5 ms at best.

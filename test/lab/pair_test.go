@@ -77,7 +77,7 @@ func TestPairShowsAFailover(t *testing.T) {
 	if err := p.WaitServed(soon(t), load, 300*time.Millisecond); err != nil {
 		t.Fatal(err)
 	}
-	r, v := load.Report(from.Add(-100*time.Millisecond), time.Now()), p.Watch.View(from.Add(-100*time.Millisecond), time.Now())
+	r, v := load.Conclude(from.Add(-100*time.Millisecond), time.Now()), p.Watch.View(from.Add(-100*time.Millisecond), time.Now())
 	if r.Blackout < 200*time.Millisecond || r.Blackout > 2*time.Second || r.Failed == 0 {
 		t.Errorf("client saw %s, want a blackout of the stand-in's patience and a little", r)
 	}
