@@ -21,7 +21,7 @@ func (c *checker) cluster(f *fileCluster) cluster.Config {
 	failover := c.duration(f.Failover, span{min: 50 * time.Millisecond, max: 10 * time.Second, def: 200 * time.Millisecond})
 	cfg := cluster.Config{
 		Name:     "tandem",
-		Priority: c.number(f.Priority, 1, 254, 100),
+		Priority: c.number(f.Priority, 254, 100),
 		Preempt:  c.flag(f.Preempt),
 		Failover: failover,
 		// Who claims before it could have heard a leader's beats would claim from a living one.

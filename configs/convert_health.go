@@ -25,9 +25,9 @@ func (c *checker) health(f *fileHealth) health.Config {
 	fast := min(cfg.Interval, max(cfg.Interval/4, 100*time.Millisecond))
 	cfg.FastInterval = c.duration(f.FastInterval, span{min: 10 * time.Millisecond, max: cfg.Interval, def: fast})
 	cfg.Timeout = c.duration(f.Timeout, span{min: 10 * time.Millisecond, max: cfg.Interval, def: min(cfg.Interval, 500*time.Millisecond)})
-	cfg.Rise = c.number(f.Rise, 1, 100, 2)
-	cfg.Fall = c.number(f.Fall, 1, 100, 3)
-	cfg.Port = uint16(c.number(f.Port, 1, 65535, 0))
+	cfg.Rise = c.number(f.Rise, 100, 2)
+	cfg.Fall = c.number(f.Fall, 100, 3)
+	cfg.Port = uint16(c.number(f.Port, 65535, 0))
 	if cfg.Type == health.HTTP {
 		c.healthHTTP(f, &cfg)
 		return cfg

@@ -204,7 +204,7 @@ func (c *checker) readBackends(f *filePool) []pool.BackendConfig {
 		if fb.bad {
 			continue
 		}
-		b := pool.BackendConfig{Name: c.take(taken, fb.block, fb.Name, "backend of this pool"), Weight: c.number(fb.Weight, 1, 256, 1)}
+		b := pool.BackendConfig{Name: c.take(taken, fb.block, fb.Name, "backend of this pool"), Weight: c.number(fb.Weight, 256, 1)}
 		c.need(fb.block, "address", fb.Address.set, "where the backend listens, such as 10.0.1.21:8080")
 		if a, ok := c.addrPort(fb.Address, 0); ok {
 			if why := odd(a.Addr()); why != "" {

@@ -37,8 +37,9 @@ func FuzzParse(f *testing.F) {
 		inside(t, []byte(strings.ReplaceAll(string(data), "\r\n", "\n")), warnings, err)
 		if cfg != nil {
 			sound(t, cfg)
-			if Hash(cfg) != Hash(cfg) {
-				t.Error("the hash is not stable")
+			again, _, err := Parse("g", data, lab())
+			if err != nil || Hash(cfg) != Hash(again) {
+				t.Errorf("read again it is another: %v", err)
 			}
 		}
 	})

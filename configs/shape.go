@@ -2,7 +2,6 @@ package configs
 
 import (
 	"fmt"
-	"reflect"
 	"strings"
 	"unicode/utf8"
 
@@ -191,24 +190,6 @@ func nameOf(n ast.Node, i int) string {
 	return fmt.Sprint(i)
 }
 
-// field is a key of a mapping and where its value goes.
-type field struct {
-	key  string
-	into any // a filler or a holder
-}
-
-// fields lists the keys of a struct of file.go, in its order.
-func fields(into any) []field {
-	v := reflect.ValueOf(into).Elem()
-	var fs []field
-	for i := range v.NumField() {
-		if key := v.Type().Field(i).Tag.Get("key"); key != "" {
-			fs = append(fs, field{key, v.Field(i).Addr().Interface()})
-		}
-	}
-	return fs
-}
-
 // mapping fills a struct of file.go from a node.
 func mapping(r *report, n ast.Node, at place, into any) {
 	b := into.(holder).self()
@@ -253,83 +234,4 @@ func entry(r *report, key string, p place, value ast.Node, into any) {
 		return
 	}
 	r.unknown(key, p, into)
-}
-
-// unknown reports a key that is not known here, as helpfully as it can.
-func (r *report) unknown(key string, p place, into any) {
-	if len(r.problems) > maxProblems { // it will not be shown, and advice takes time
-		r.bad(p, "unknown key")
-		return
-	}
-	here := keysOf(into)
-	if has := laterKey(general(p.key)); has != "" {
-		r.bad(p, "comes in a later version; this version has %s", has)
-		return
-	}
-	if m := didYouMean(key, here); m != "" {
-		r.bad(p, "unknown key; did you mean %s?", m)
-		return
-	}
-	for _, k := range knownKeys() {
-		if k == key || strings.HasSuffix(k, "."+key) {
-			r.bad(p, "unknown key here; there is %s", k)
-			return
-		}
-	}
-	r.bad(p, "unknown key; allowed here: %s", strings.Join(here, ", "))
-}
-
-func keysOf(into any) []string {
-	var keys []string
-	for _, f := range fields(into) {
-		keys = append(keys, f.key)
-	}
-	return keys
-}
-
-// knownKeys lists all keys of the file by their general path, such as listeners[].bind.
-func knownKeys() []string {
-	var keys []string
-	var walk func(path string, into any)
-	walk = func(path string, into any) {
-		for _, f := range fields(into) {
-			p := join(path, f.key)
-			keys = append(keys, p)
-			switch t := f.into.(type) {
-			case interface{ element() any }:
-				walk(p+"[]", t.element())
-			case filler:
-			default:
-				walk(p, t)
-			}
-		}
-	}
-	walk("", new(fileConfig))
-	return keys
-}
-
-// general turns listeners[web].bind into listeners[].bind.
-func general(path string) string {
-	var b strings.Builder
-	inside := false
-	for _, c := range path {
-		switch {
-		case c == '[':
-			inside = true
-			b.WriteString("[]")
-		case c == ']':
-			inside = false
-		case !inside:
-			b.WriteRune(c)
-		}
-	}
-	return b.String()
-}
-
-// printable is a key as it can stand in a message.
-func printable(key string) string {
-	if validName(key) {
-		return key
-	}
-	return show(key)
 }

@@ -115,13 +115,13 @@ func betterDuration(text string) string {
 	return ""
 }
 
-// number reads a whole number; if it is absent or wrong it is the default.
-func (c *checker) number(s scalar, least, most, def int) int {
+// number reads a whole number from 1; if it is absent or wrong it is the default.
+func (c *checker) number(s scalar, most, def int) int {
 	if !s.ok() {
 		return def
 	}
-	allowed := fmt.Sprintf("allowed: %d..%d", least, most)
-	if def >= least {
+	allowed := fmt.Sprintf("allowed: 1..%d", most)
+	if def > 0 {
 		allowed += fmt.Sprintf(", default %d", def)
 	}
 	n, err := strconv.Atoi(s.text)
@@ -132,7 +132,7 @@ func (c *checker) number(s scalar, least, most, def int) int {
 		c.bad(s.place, "%s is out of range (%s)", show(s.text), allowed)
 	case err != nil || s.text[0] == '+' || s.text[0] == '0' && len(s.text) > 1:
 		c.bad(s.place, "%s is not a whole number; write it with plain digits (%s)", show(s.text), allowed)
-	case n < least || n > most:
+	case n < 1 || n > most:
 		c.bad(s.place, "%d is out of range (%s)", n, allowed)
 	default:
 		return n

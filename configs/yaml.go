@@ -68,7 +68,7 @@ func parse(tokens token.Tokens) (f *ast.File, err error) {
 // bytes reports what is wrong before there are tokens.
 func (r *report) bytes(data []byte) bool {
 	if len(data) > maxFile {
-		r.bad(place{}, "the file has %d bytes; at most %d are read", len(data), maxFile)
+		r.bad(place{}, "the file is too large; at most %d bytes are read", maxFile)
 		return true
 	}
 	for i, line := range bytes.Split(data, []byte("\n")) {
