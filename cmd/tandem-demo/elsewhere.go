@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
 	"syscall"
 )
 
@@ -61,6 +62,8 @@ func again(ctx context.Context, o options, before []string, attr *syscall.SysPro
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, stdout, stderr
 	cmd.Env = append(os.Environ(), second+"=1")
 	cmd.SysProcAttr = attr
+	runtime.LockOSThread() // Pdeathsig watches the thread that started the process
+	defer runtime.UnlockOSThread()
 	if err := cmd.Start(); err != nil {
 		return 0, fmt.Errorf("start %s: %w", args[0], err)
 	}
