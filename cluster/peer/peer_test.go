@@ -309,3 +309,52 @@ func TestALongAbsenceIsToldOnce(t *testing.T) {
 		}
 	})
 }
+
+// Whatever two streams there are, the two nodes must keep the same one.
+func TestBothEndsChooseTheSameStream(t *testing.T) {
+	now := time.Now()
+	for _, oldByA := range []bool{true, false} {
+		for _, newByA := range []bool{true, false} {
+			for _, age := range []time.Duration{0, lost, lost + 1, time.Hour} {
+				for _, restarted := range []bool{false, true} {
+					choose := func(name, other string, isA bool) bool {
+						p := &Streams{cfg: Config{Node: name}}
+						cur := &stream{name: other, boot: 1, dialed: oldByA == isA, since: now.Add(-age)}
+						s := &stream{name: other, boot: 1, dialed: newByA == isA, since: now}
+						if restarted {
+							s.boot = 2
+						}
+						return p.better(s, cur)
+					}
+					a, b := choose("a", "b", true), choose("b", "a", false)
+					want := restarted || age > lost || newByA // same dialer, or that of the smaller name
+					if oldByA == newByA {
+						want = true
+					}
+					if a != b || a != want {
+						t.Errorf("old dialed by a %v, new by a %v, %s apart, restarted %v: a takes the new one: %v, b: %v, want %v",
+							oldByA, newByA, age, restarted, a, b, want)
+					}
+				}
+			}
+		}
+	}
+}
+
+// Who waits for the other's last words is not kept by a peer that hangs.
+func TestStopsInTimeWhenThePeerHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &wires{}
+		a, b := pair(t, w)
+		for range inboxSize + 1 { // nobody reads at b: its reader is stuck
+			_ = a.Send(t.Context(), "b", Message{Kind: Take})
+		}
+		synctest.Wait()
+		at := time.Now()
+		a.stop()
+		if took := time.Since(at); took > writeTime+partTime {
+			t.Errorf("stopping took %s", took)
+		}
+		b.stop()
+	})
+}

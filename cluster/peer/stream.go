@@ -110,13 +110,14 @@ func (s *stream) farewell() {
 	}
 }
 
-// brokenBy reports whether the stream's end, seen by the reader as err, came from the other side without a word.
+// brokenBy reports whether the stream's end, seen by the reader as err, came from the other side without a word. (A stream that was given up is no
+// longer the present one when it ends, and its end is of no interest.)
 func (s *stream) brokenBy(err error) bool {
 	// A socket hands its error to whom asks first: if that was a writer, the reader sees only an end. Wait for a writer at work.
 	s.wmu.Lock()
 	failed := s.failed.Load()
 	s.wmu.Unlock()
-	return gone(err) && !failed && !s.gotBye.Load() && !s.parting.Load()
+	return gone(err) && !failed && !s.gotBye.Load()
 }
 
 // gone reports whether err says that the other side has closed or reset the connection.

@@ -98,19 +98,20 @@ func (p *Pulse) tell(ctx context.Context) {
 		case <-timer.C:
 		}
 		p.tellState()
-		timer.Reset(quiet)
+		next := quiet
 		for c := range causes {
 			if p.news.culprits[c].Load() == nil {
 				continue
 			}
 			now := time.Now()
 			if wait := quiet - now.Sub(last[c]); !last[c].IsZero() && wait > 0 {
-				timer.Reset(wait)
+				next = min(next, wait)
 				continue
 			}
 			last[c] = now
 			p.tellRefusal(c, p.news.culprits[c].Swap(nil), p.count.by[c].Load())
 		}
+		timer.Reset(next)
 	}
 }
 
