@@ -76,19 +76,20 @@ func assemble(cfg *configs.Config, version Version, log hclog.Logger) (*daemon, 
 	}
 	streams, err := peer.New(peer.Config{
 		Node: cfg.Node, Boot: boot, Bind: next(cfg.Cluster.Bind), Peers: nextAll(cfg.Cluster.Peers), Key: key,
+		Cluster: cfg.Cluster.Name,
 	}, log.Named("peer"))
 	if err != nil {
 		return nil, err
 	}
 	node = cluster.New(cluster.Options{
-		Policy: policy(cfg), Boot: boot, Term: kept.Term, Expected: len(cfg.Cluster.Peers), MACs: macsOf(kept),
+		Policy: policy(cfg), Boot: boot, Term: kept.Term, Expected: len(cfg.Cluster.Peers), MACs: kept.MACs,
 		Meta: gossip.Meta{
 			Boot: boot, Version: string(version), Protocol: protocol, Priority: uint8(cfg.Cluster.Priority), ConfigHash: configs.Hash(cfg),
 		},
 		VIP: &vipPart{Keeper: keeper, listener: vipListener(cfg)}, Traffic: traffic{prx}, Pulse: pls, Streams: streams, Gossip: gsp,
 		Fitness: fit.judge, FitnessChanged: fit.changed,
 		Save: func(term uint64, macs map[string][]net.HardwareAddr) error {
-			return state.Save(cfg.StateDir, stateOf(term, macs))
+			return state.Save(cfg.StateDir, state.State{Term: term, MACs: macs})
 		},
 		Feed: systemd.NewFeeder(log).Feed,
 		Log:  log.Named("cluster"),

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"runtime"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -22,6 +23,8 @@ type Version string
 // The error joins those of all parts that failed. What was put into the kernel is removed on return.
 func Run(ctx context.Context, cfg *configs.Config, version Version, log hclog.Logger) error {
 	log.Info("starting", "node", cfg.Node, "version", string(version), "vip", prefixes(cfg.VIP.Addresses), "link", cfg.VIP.Interface)
+	// The thread that beats has real-time priority, but to run Go code it needs a processor of Go's too: one more than the others can take.
+	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
 	if n, err := raiseFiles(); err != nil {
 		log.Warn("could not raise the limit of open files", "limit", n, "err", err)
 	}
@@ -100,7 +103,7 @@ func prefixes(ps []netip.Prefix) string {
 	return s
 }
 
-// socketError is told, not fatal: a node without its socket still does its work.
+// runAdmin makes a socket that does not work a matter for the log: a node without it still does its work.
 func runAdmin(s *admin.Server, log hclog.Logger) func(context.Context) error {
 	return func(ctx context.Context) error {
 		if err := s.Run(ctx); err != nil {

@@ -11,7 +11,6 @@ import (
 	"github.com/tandem-lb/tandem/cluster"
 	"github.com/tandem-lb/tandem/cluster/election"
 	"github.com/tandem-lb/tandem/cluster/fitness"
-	"github.com/tandem-lb/tandem/cluster/state"
 	"github.com/tandem-lb/tandem/proxy"
 	"github.com/tandem-lb/tandem/vip"
 )
@@ -131,10 +130,4 @@ func raiseFiles() (uint64, error) {
 	up = syscall.Rlimit{Cur: min(r.Max, want), Max: r.Max}
 	err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &up)
 	return up.Cur, err
-}
-
-func macsOf(s state.State) map[string][]net.HardwareAddr { return s.MACs }
-
-func stateOf(term uint64, macs map[string][]net.HardwareAddr) state.State {
-	return state.State{Term: term, MACs: macs}
 }
