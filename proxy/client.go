@@ -18,8 +18,7 @@ type client struct {
 	in       stream
 	peer     netip.AddrPort
 	trusted  bool
-	served   int    // requests answered
-	from     []byte // fields that tell the backend about a client that is not trusted
+	served   int // requests answered
 
 	idle atomic.Bool // waiting for a request
 	over atomic.Bool // cut

@@ -15,6 +15,7 @@ func (c *client) exchange(w *work, size int) bool {
 	r := &w.req
 	w.began = time.Now()
 	w.head, w.again, w.minor = r.IsHead(), r.Idempotent(), r.Minor
+	w.wantsMore = r.Keep
 	w.keep = r.Keep && !c.listener.proxy.ending()
 	if c.listener.log.IsDebug() {
 		w.what = string(r.Method) + " " + string(r.Target)

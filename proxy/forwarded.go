@@ -12,12 +12,9 @@ func (c *client) appendForwarded(dst []byte, r *http1.Request) []byte {
 	if c.trusted {
 		return c.extendForwarded(dst, r)
 	}
-	if c.from == nil {
-		c.from = append(c.from, "X-Forwarded-For: "...)
-		c.from = c.peer.Addr().AppendTo(c.from)
-		c.from = append(c.from, "\r\nX-Forwarded-Proto: http\r\n"...)
-	}
-	dst = append(dst, c.from...)
+	dst = append(dst, "X-Forwarded-For: "...)
+	dst = c.peer.Addr().AppendTo(dst)
+	dst = append(dst, "\r\nX-Forwarded-Proto: http\r\n"...)
 	return appendForwardedHost(dst, r)
 }
 

@@ -1,9 +1,8 @@
 package proxy
 
 import (
-	"fmt"
+	"context"
 	"net"
-	"net/netip"
 	"os"
 	"syscall"
 
@@ -11,76 +10,59 @@ import (
 )
 
 const (
-	// backlog is how many connections may wait for being accepted; the kernel lowers it to somaxconn.
-	backlog = 1 << 16
-	// headroom is how many descriptors above the listeners' are left to others who want to be closed early.
+	// headroom is how many descriptors above a listener's are left to others, so that filling up the table
+	// starves nobody.
 	headroom = 256
-	// highest bounds how far up a listener's descriptor is put: the kernel keeps a table up to the highest.
-	highest = 1 << 17
+	// highest bounds how far up a listener's descriptor is put: every descriptor below it is taken for a
+	// moment, at less than 1 µs each, and the kernel keeps a table up to it, at 8 bytes each.
+	highest = 1 << 16
+	// keepAliveIdle, keepAliveEvery and keepAliveCount find clients of tcp listeners that have vanished, after
+	// a minute, in seconds.
+	keepAliveIdle, keepAliveEvery, keepAliveCount = 30, 10, 3
 )
 
-// socket is a listening socket on a high descriptor. When a process dies, the kernel closes its descriptors
-// in such an order that the highest go first: even with thousands of connections open the port then refuses within
-// milliseconds, and the other node learns that this one is dead. Package net offers no way to choose
-// a descriptor, hence the loop around accept4.
-type socket struct {
-	file *os.File
-	raw  syscall.RawConn
-
-	// Results of tryAccept, which is a field so that it is made once.
-	tryAccept func(uintptr) bool
-	fd        int
-	peer      unix.Sockaddr
-	err       error
+// openAll opens the listeners' sockets on high descriptors, one for each, in order; their addresses need not be on this
+// host yet. When a process dies, the kernel closes its descriptors in such an order that the highest go first: even with
+// thousands of connections open the ports then refuse within milliseconds, and the other node learns that this one
+// is dead.
+//
+// A socket gets the lowest free descriptor, and package net knows no way to move it: making a connection of a
+// descriptor that was accepted by hand costs a dozen system calls, a sixth of a whole short request. So
+// all lower descriptors are taken for the moment of opening. One goroutine at a time may do that.
+func openAll(cfgs ...ListenerConfig) ([]*net.TCPListener, []error) {
+	release := fillDescriptors()
+	defer release()
+	opened, errs := make([]*net.TCPListener, len(cfgs)), make([]error, len(cfgs))
+	for i, cfg := range cfgs {
+		opened[i], errs[i] = open(cfg)
+	}
+	return opened, errs
 }
 
-// listen opens the socket of a listener. The address need not be on this host yet.
-func listen(cfg ListenerConfig) (*socket, error) {
-	fd, err := listenFD(cfg)
-	if err != nil {
-		return nil, fmt.Errorf("listen on %s: %w", cfg.Bind, err)
+func open(cfg ListenerConfig) (*net.TCPListener, error) {
+	network := "tcp4"
+	if a := cfg.Bind.Addr(); a.Is6() && !a.Is4In6() {
+		network = "tcp6"
 	}
-	f := os.NewFile(uintptr(raise(fd)), "listener "+cfg.Name)
-	raw, err := f.SyscallConn()
-	if err != nil {
-		f.Close()
-		return nil, fmt.Errorf("listen on %s: %w", cfg.Bind, err)
+	lc := net.ListenConfig{
+		KeepAlive: -1, // inherited from the listening socket
+		Control: func(_, _ string, c syscall.RawConn) error {
+			var failed error
+			if err := c.Control(func(fd uintptr) { failed = prepare(int(fd), network, cfg) }); err != nil {
+				return err
+			}
+			return failed
+		},
 	}
-	s := &socket{file: f, raw: raw}
-	s.tryAccept = s.acceptOne
-	return s, nil
+	l, err := lc.Listen(context.Background(), network, cfg.Bind.String())
+	if err != nil {
+		return nil, err
+	}
+	return l.(*net.TCPListener), nil
 }
 
-func listenFD(cfg ListenerConfig) (int, error) {
-	family, sa := unix.AF_INET, unix.Sockaddr(nil)
-	addr := cfg.Bind.Addr()
-	if addr.Is4() || addr.Is4In6() {
-		sa = &unix.SockaddrInet4{Port: int(cfg.Bind.Port()), Addr: addr.As4()}
-	} else {
-		family = unix.AF_INET6
-		sa = &unix.SockaddrInet6{Port: int(cfg.Bind.Port()), Addr: addr.As16(), ZoneId: zone(addr.Zone())}
-	}
-	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return -1, os.NewSyscallError("socket", err)
-	}
-	if err := prepare(fd, family, cfg); err != nil {
-		unix.Close(fd)
-		return -1, err
-	}
-	if err := unix.Bind(fd, sa); err != nil {
-		unix.Close(fd)
-		return -1, os.NewSyscallError("bind", err)
-	}
-	if err := unix.Listen(fd, backlog); err != nil {
-		unix.Close(fd)
-		return -1, os.NewSyscallError("listen", err)
-	}
-	return fd, nil
-}
-
-// prepare sets the options of a listening socket, most of which accepted connections inherit.
-func prepare(fd, family int, cfg ListenerConfig) error {
+// prepare sets the options of a listening socket; accepted connections inherit all but the first two.
+func prepare(fd int, network string, cfg ListenerConfig) error {
 	type option struct {
 		name              string
 		level, opt, value int
@@ -88,13 +70,14 @@ func prepare(fd, family int, cfg ListenerConfig) error {
 	options := []option{
 		{"SO_REUSEADDR", unix.SOL_SOCKET, unix.SO_REUSEADDR, 1},
 		{"IP_FREEBIND", unix.SOL_IP, unix.IP_FREEBIND, 1},
-		{"TCP_NODELAY", unix.SOL_TCP, unix.TCP_NODELAY, 1},
 		{"SO_KEEPALIVE", unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
+		{"TCP_KEEPIDLE", unix.SOL_TCP, unix.TCP_KEEPIDLE, keepAliveIdle},
+		{"TCP_KEEPINTVL", unix.SOL_TCP, unix.TCP_KEEPINTVL, keepAliveEvery},
+		{"TCP_KEEPCNT", unix.SOL_TCP, unix.TCP_KEEPCNT, keepAliveCount},
 		{"TCP_USER_TIMEOUT", unix.SOL_TCP, unix.TCP_USER_TIMEOUT, stall(cfg)},
 	}
-	if family == unix.AF_INET6 {
+	if network == "tcp6" {
 		options[1] = option{"IPV6_FREEBIND", unix.SOL_IPV6, unix.IPV6_FREEBIND, 1}
-		options = append(options, option{"IPV6_V6ONLY", unix.SOL_IPV6, unix.IPV6_V6ONLY, 1})
 	}
 	for _, o := range options {
 		if err := unix.SetsockoptInt(fd, o.level, o.opt, o.value); err != nil {
@@ -104,70 +87,53 @@ func prepare(fd, family int, cfg ListenerConfig) error {
 	return nil
 }
 
-// raise moves fd as high as the limit allows and returns its new number; the old one if there is no room.
-func raise(fd int) int {
+// fillDescriptors takes all descriptors below a high one, as far as the limit allows, and returns what gives
+// them back. Others who open something meanwhile get a higher one, which does no harm.
+func fillDescriptors() (release func()) {
+	var taken []uint
+	release = func() {
+		for len(taken) > 0 {
+			n := 1
+			for n < len(taken) && taken[n] == taken[n-1]+1 {
+				n++
+			}
+			closeRange(taken[0], taken[n-1])
+			taken = taken[n:]
+		}
+	}
 	var limit unix.Rlimit
-	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
-		return fd
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil || limit.Cur <= 2*headroom {
+		return release
 	}
-	for top := int(min(limit.Cur, highest)) - headroom; top > fd; top /= 2 {
-		high, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, top)
-		if err == nil {
-			unix.Close(fd)
-			return high
-		}
-	}
-	return fd
-}
-
-func zone(name string) uint32 {
-	if name == "" {
-		return 0
-	}
-	i, err := net.InterfaceByName(name)
+	top := int(min(limit.Cur-headroom, highest))
+	null, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return 0
+		return release
 	}
-	return uint32(i.Index)
-}
-
-// close ends accept, with net.ErrClosed. It may be called from any goroutine, and twice.
-func (s *socket) close() { _ = s.file.Close() }
-
-// accept waits for a connection. One goroutine at a time may call it.
-func (s *socket) accept() (net.Conn, netip.AddrPort, error) {
-	if err := s.raw.Read(s.tryAccept); err != nil {
-		// os.ErrClosed is not net.ErrClosed.
-		return nil, netip.AddrPort{}, net.ErrClosed
+	// The kernel's table grows by doubling, and waits some milliseconds each time; so it is made to grow at once.
+	if fd, err := unix.FcntlInt(uintptr(null), unix.F_DUPFD_CLOEXEC, top); err == nil {
+		_ = unix.Close(fd)
 	}
-	if s.err != nil {
-		return nil, netip.AddrPort{}, os.NewSyscallError("accept", s.err)
-	}
-	f := os.NewFile(uintptr(s.fd), "")
-	conn, err := net.FileConn(f)
-	f.Close()
-	return conn, addrPort(s.peer), err
-}
-
-func (s *socket) acceptOne(fd uintptr) bool {
+	taken = append(make([]uint, 0, top), uint(null))
 	for {
-		s.fd, s.peer, s.err = unix.Accept4(int(fd), unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
-		switch s.err {
-		case unix.EAGAIN:
-			return false
-		case unix.EINTR, unix.ECONNABORTED:
-			continue
+		fd, _, errno := unix.RawSyscall(unix.SYS_FCNTL, uintptr(null), unix.F_DUPFD_CLOEXEC, 0)
+		if errno != 0 {
+			return release
 		}
-		return true
+		if int(fd) >= top {
+			_ = unix.Close(int(fd))
+			return release
+		}
+		taken = append(taken, uint(fd))
 	}
 }
 
-func addrPort(sa unix.Sockaddr) netip.AddrPort {
-	switch sa := sa.(type) {
-	case *unix.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
-	case *unix.SockaddrInet6:
-		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr).Unmap(), uint16(sa.Port))
+// closeRange closes the descriptors from first to last.
+func closeRange(first, last uint) {
+	if unix.CloseRange(first, last, 0) == nil {
+		return
 	}
-	return netip.AddrPort{}
+	for fd := first; fd <= last; fd++ { // before Linux 5.9
+		_ = unix.Close(int(fd))
+	}
 }

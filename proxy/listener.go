@@ -67,10 +67,9 @@ func (l *listener) snapshot() ListenerStatus {
 	}
 }
 
-// run keeps the listener open until ctx is done.
-func (l *listener) run(ctx context.Context) {
-	for attempt := 0; ctx.Err() == nil; attempt++ {
-		s, err := listen(l.cfg)
+// run keeps the listener open until ctx is done. s and err are what the first attempt to open it gave.
+func (l *listener) run(ctx context.Context, s *net.TCPListener, err error) {
+	for attempt := 0; ; attempt++ {
 		if err == nil {
 			l.set(true, "")
 			l.log.Info("listening", "addr", l.cfg.Bind)
@@ -84,9 +83,24 @@ func (l *listener) run(ctx context.Context) {
 		l.failed(err, attempt)
 		select {
 		case <-ctx.Done():
+			return
 		case <-time.After(reopen):
 		}
+		s, err = l.reopen()
 	}
+}
+
+// reopen opens the listener again, once it is known that the address can be had.
+func (l *listener) reopen() (*net.TCPListener, error) {
+	probe, err := open(l.cfg)
+	if err != nil {
+		return nil, err
+	}
+	_ = probe.Close()
+	l.proxy.opening.Lock()
+	defer l.proxy.opening.Unlock()
+	sockets, errs := openAll(l.cfg)
+	return sockets[0], errs[0]
 }
 
 // failed tells why the listener is not open, when that is news.
@@ -121,20 +135,20 @@ func (l *listener) set(up bool, reason string) bool {
 }
 
 // serve accepts until ctx is done or the socket is broken.
-func (l *listener) serve(ctx context.Context, s *socket) error {
-	stop := context.AfterFunc(ctx, s.close)
+func (l *listener) serve(ctx context.Context, s *net.TCPListener) error {
+	stop := context.AfterFunc(ctx, func() { _ = s.Close() })
 	defer stop()
-	defer s.close()
+	defer s.Close()
 	var backOff time.Duration
 	for {
-		conn, peer, err := s.accept()
+		conn, err := s.AcceptTCP()
 		switch {
 		case err == nil:
 			if backOff > 0 {
 				backOff = 0
 				l.log.Info("accepting again")
 			}
-			l.admit(conn, peer)
+			l.admit(conn, peerOf(conn))
 		case errors.Is(err, net.ErrClosed):
 			return err
 		default:
@@ -149,6 +163,12 @@ func (l *listener) serve(ctx context.Context, s *socket) error {
 			}
 		}
 	}
+}
+
+func peerOf(c *net.TCPConn) netip.AddrPort {
+	a, _ := c.RemoteAddr().(*net.TCPAddr)
+	p := a.AddrPort()
+	return netip.AddrPortFrom(p.Addr().Unmap(), p.Port())
 }
 
 // admit starts the session of a client.

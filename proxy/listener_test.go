@@ -3,6 +3,7 @@ package proxy
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -68,30 +69,49 @@ func TestTakenPortIsToldAndTriedAgain(t *testing.T) {
 
 func TestAddressNeedNotBeHere(t *testing.T) {
 	for _, a := range []string{"192.0.2.1", "2001:db8::1"} {
-		s, err := listen(ListenerConfig{Bind: netip.AddrPortFrom(netip.MustParseAddr(a), 0), Protocol: TCP})
+		s, err := open(ListenerConfig{Bind: netip.AddrPortFrom(netip.MustParseAddr(a), 0), Protocol: TCP})
 		if err != nil {
 			t.Errorf("listen on %s: %v", a, err)
 			continue
 		}
-		s.close()
+		s.Close()
 	}
 }
 
 func TestListenersSitOnHighDescriptors(t *testing.T) {
-	s, err := listen(ListenerConfig{Bind: netip.MustParseAddrPort("127.0.0.1:0"), Protocol: TCP})
-	if err != nil {
+	cfg := ListenerConfig{Bind: netip.MustParseAddrPort("127.0.0.1:0"), Protocol: TCP}
+	sockets, errs := openAll(cfg, cfg)
+	if err := errors.Join(errs...); err != nil {
 		t.Fatal(err)
 	}
-	defer s.close()
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		t.Fatal(err)
 	}
-	var fd uintptr
-	_ = s.raw.Control(func(f uintptr) { fd = f })
-	if want := min(limit.Cur, highest) - headroom; uint64(fd) < want {
-		t.Errorf("descriptor %d, want at least %d", fd, want)
+	for _, s := range sockets {
+		defer s.Close()
+		raw, err := s.SyscallConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = raw.Control(func(fd uintptr) {
+			if want := min(limit.Cur-headroom, highest); uint64(fd) < want {
+				t.Errorf("descriptor %d, want at least %d", fd, want)
+			}
+		})
 	}
+	if n := len(openDescriptors(t)); n > 1000 {
+		t.Errorf("%d descriptors are open after listening", n)
+	}
+}
+
+func openDescriptors(t *testing.T) []os.DirEntry {
+	t.Helper()
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fds
 }
 
 func TestNewTellsEveryProblem(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,6 +28,7 @@ type Proxy struct {
 	draining atomic.Bool
 	closing  atomic.Bool
 	changed  chan struct{}
+	opening  sync.Mutex // held while sockets are opened, which is done by one at a time
 
 	stop     chan struct{} // closed by Shutdown: drain
 	cut      chan struct{} // closed by Shutdown: its patience has ended
@@ -86,8 +88,9 @@ func (p *Proxy) Run(ctx context.Context) error {
 	defer stopAccepting()
 
 	var accept, rest sync.WaitGroup
-	for _, l := range p.listeners {
-		accept.Go(func() { l.run(accepting) })
+	sockets, errs := p.open()
+	for i, l := range p.listeners {
+		accept.Go(func() { l.run(accepting, sockets[i], errs[i]) })
 	}
 	tidying, stopTidying := context.WithCancel(context.Background())
 	defer rest.Wait()
@@ -103,6 +106,17 @@ func (p *Proxy) Run(ctx context.Context) error {
 	accept.Wait()
 	p.drainSessions(ctx)
 	return nil
+}
+
+// open opens all listeners.
+func (p *Proxy) open() ([]*net.TCPListener, []error) {
+	p.opening.Lock()
+	defer p.opening.Unlock()
+	cfgs := make([]ListenerConfig, len(p.listeners))
+	for i, l := range p.listeners {
+		cfgs[i] = l.cfg
+	}
+	return openAll(cfgs...)
 }
 
 // drainSessions waits for the sessions to end and cuts those that do not.

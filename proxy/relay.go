@@ -48,7 +48,9 @@ func (c *client) relay(w *work, conn *backendConn) (v verdict, reusable bool, er
 		return answered, reusable, nil
 	}
 	c.stopPump(w, conn)
-	c.linger()
+	if w.wantsMore || early || len(c.in.pending()) > 0 {
+		c.linger()
+	}
 	return over, reusable, nil
 }
 

@@ -19,6 +19,7 @@ type work struct {
 
 	// Copies of what is needed after the client's buffer was used for something else.
 	head, keep, again bool
+	wantsMore         bool // the client may have sent another request already
 	minor             int
 	begun             bool   // the client has seen something of the answer
 	what              string // method and target, for the log
