@@ -123,7 +123,7 @@ func (p *Pulse) tellState() {
 	}
 	for len(n.births) > 0 {
 		b := <-n.births
-		p.log.Info("peer heard", "peer", b.name, "addr", b.addr)
+		p.log.Debug("first beat of this life of a peer", "peer", b.name, "addr", b.addr)
 	}
 	if d := time.Duration(n.slept.Swap(0)); d >= p.cfg.Failover/2 {
 		p.log.Warn("overslept: this process did not run", "took", d)
