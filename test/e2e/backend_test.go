@@ -8,7 +8,7 @@ import (
 )
 
 // gone tells the story of a backend that goes and comes back under load, and returns what the client saw until the pool had adapted.
-func gone(t *testing.T, go1, back func(*scene, *lab.Backend) error) (*scene, lab.Report) {
+func gone(t *try, go1, back func(*scene, *lab.Backend) error) (*scene, lab.Report) {
 	t.Helper()
 	s := start(t, lab.PairConfig{})
 	b := s.Backends[0]
@@ -32,33 +32,39 @@ func gone(t *testing.T, go1, back func(*scene, *lab.Backend) error) (*scene, lab
 }
 
 func TestServiceGoesOnWhenABackendIsKilled(t *testing.T) {
-	_, r := gone(t,
-		func(_ *scene, b *lab.Backend) error { b.Stop(); return nil },
-		func(_ *scene, b *lab.Backend) error { return b.Start() })
-	if r.Failed > 2 { // requests that it had begun to answer
-		t.Errorf("%d requests failed", r.Failed)
-	}
+	story(t, func(t *try) {
+		_, r := gone(t,
+			func(_ *scene, b *lab.Backend) error { b.Stop(); return nil },
+			func(_ *scene, b *lab.Backend) error { return b.Start() })
+		if r.Failed > 2 { // requests that it had begun to answer
+			t.Errorf("%d requests failed", r.Failed)
+		}
+	})
 }
 
 func TestServiceGoesOnWhenABackendIsUnplugged(t *testing.T) {
-	var f *lab.Fault
-	_, r := gone(t,
-		func(s *scene, b *lab.Backend) (err error) { f, err = s.PullAtSwitch(b.Host); return err },
-		func(*scene, *lab.Backend) error { return f.Heal() })
-	if r.Blackout > 500*time.Millisecond {
-		t.Errorf("no request succeeded for %v", r.Blackout)
-	}
-	t.Logf("%d of %d requests failed until the backend was out", r.Failed, r.Attempts)
-	if r.Failed > 200 {
-		t.Errorf("%d requests failed", r.Failed)
-	}
+	story(t, func(t *try) {
+		var f *lab.Fault
+		_, r := gone(t,
+			func(s *scene, b *lab.Backend) (err error) { f, err = s.PullAtSwitch(b.Host); return err },
+			func(*scene, *lab.Backend) error { return f.Heal() })
+		if r.Blackout > 500*time.Millisecond {
+			t.Errorf("no request succeeded for %v", r.Blackout)
+		}
+		t.Logf("%d of %d requests failed until the backend was out", r.Failed, r.Attempts)
+		if r.Failed > 200 {
+			t.Errorf("%d requests failed", r.Failed)
+		}
+	})
 }
 
 func TestSickBackendGetsNoRequests(t *testing.T) {
-	_, r := gone(t,
-		func(_ *scene, b *lab.Backend) error { b.SetSick(true); return nil },
-		func(_ *scene, b *lab.Backend) error { b.SetSick(false); return nil })
-	if r.Failed > 0 {
-		t.Errorf("%d requests failed", r.Failed)
-	}
+	story(t, func(t *try) {
+		_, r := gone(t,
+			func(_ *scene, b *lab.Backend) error { b.SetSick(true); return nil },
+			func(_ *scene, b *lab.Backend) error { b.SetSick(false); return nil })
+		if r.Failed > 0 {
+			t.Errorf("%d requests failed", r.Failed)
+		}
+	})
 }

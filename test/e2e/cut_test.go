@@ -10,7 +10,7 @@ import (
 )
 
 // cutOff tells the story of a leader that is cut off from everybody, and comes back.
-func cutOff(t *testing.T, how func(*lab.Lab, *lab.Host) (*lab.Fault, error)) *scene {
+func cutOff(t *try, how func(*lab.Lab, *lab.Host) (*lab.Fault, error)) *scene {
 	t.Helper()
 	s := start(t, lab.PairConfig{})
 	f := s.fault(how(s.Lab, s.leader.Host))
@@ -31,72 +31,82 @@ func cutOff(t *testing.T, how func(*lab.Lab, *lab.Host) (*lab.Fault, error)) *sc
 }
 
 func TestStandbyTakesOverWhenThePlugIsPulledAtTheSwitch(t *testing.T) {
-	s := cutOff(t, (*lab.Lab).PullAtSwitch)
-	s.says(s.standby, "link down")
-	s.says(s.standby, "link up")
+	story(t, func(t *try) {
+		s := cutOff(t, (*lab.Lab).PullAtSwitch)
+		s.says(s.standby, "link down")
+		s.says(s.standby, "link up")
+	})
 }
 
 func TestStandbyTakesOverWhenThePlugIsPulledAtTheHost(t *testing.T) {
-	s := cutOff(t, (*lab.Lab).PullAtHost)
-	s.says(s.standby, "link down")
-	s.says(s.standby, "link up")
+	story(t, func(t *try) {
+		s := cutOff(t, (*lab.Lab).PullAtHost)
+		s.says(s.standby, "link down")
+		s.says(s.standby, "link up")
+	})
 }
 
 func TestStandbyTakesOverWhenTheLeaderIsCutOffSilently(t *testing.T) {
-	s := cutOff(t, (*lab.Lab).SilentCut)
-	s.silent(s.standby, "link down")
+	story(t, func(t *try) {
+		s := cutOff(t, (*lab.Lab).SilentCut)
+		s.silent(s.standby, "link down")
+	})
 }
 
 func TestFilteredIPBetweenTheNodesMovesNothing(t *testing.T) {
-	s := start(t, lab.PairConfig{})
-	f := s.fault(s.FilterIP(s.leader.Host, s.standby.Host))
-	s.pass(10 * time.Second)
-	s.must(f.Heal())
-	s.pass(time.Second)
-	r, v := s.seen()
-	s.stayed(r, v, 0)
-	s.says(s.standby, "peer silent", "peer="+s.leader.Name(), "held=true")
-	s.says(s.standby, "decided", "hold=false", "about="+s.leader.Name())
-	s.says(s.standby, "peer heard", "peer="+s.leader.Name())
-	s.silent(s.standby, "claimed")
+	story(t, func(t *try) {
+		s := start(t, lab.PairConfig{})
+		f := s.fault(s.FilterIP(s.leader.Host, s.standby.Host))
+		s.pass(10 * time.Second)
+		s.must(f.Heal())
+		s.pass(time.Second)
+		r, v := s.seen()
+		s.stayed(r, v, 0)
+		s.says(s.standby, "peer silent", "peer="+s.leader.Name(), "held=true")
+		s.says(s.standby, "decided", "hold=false", "about="+s.leader.Name())
+		s.says(s.standby, "peer heard", "peer="+s.leader.Name())
+		s.silent(s.standby, "claimed")
+	})
 }
 
 func TestTwoHoldersBecomeOneAtTheHealAndNoClientIsLeftBehind(t *testing.T) {
-	s := start(t, lab.PairConfig{Quiet: 4})
-	var quiet []*lab.Client
-	for _, h := range s.Quiet {
-		s.must(h.KeepNeighbours(s.VIP))
-		c, err := h.Client(netip.AddrPortFrom(s.VIP, lab.PortHTTP), 2*every)
-		s.must(err)
-		quiet = append(quiet, c)
-	}
-	s.begin()
-	f := s.fault(s.CutBetween(s.leader.Host, s.standby.Host))
-	s.pass(3 * time.Second)
-	s.must(f.Heal())
-	healed := time.Now()
-	s.pass(3 * time.Second)
-	_, v := s.seen()
-	if v.Dual.Total < time.Second {
-		t.Errorf("observer saw %s; with no frame between them both were to hold", v)
-	}
-	after := s.Watch.View(healed, time.Now())
-	t.Logf("after the heal: %s", after)
-	if after.Dual.Total > 200*time.Millisecond || after.None.Longest > 50*time.Millisecond {
-		t.Errorf("after the heal the observer saw %s; two holders for at most 200 ms are allowed", after)
-	}
-	last := after.Changes[len(after.Changes)-1].Who
-	for i, c := range quiet {
-		if r := c.Report(healed.Add(time.Second), healed.Add(2*time.Second)); r.Failed > 0 || r.Attempts == 0 {
-			t.Errorf("a second after the heal %s saw %s", s.Quiet[i].Name(), r)
+	story(t, func(t *try) {
+		s := start(t, lab.PairConfig{Quiet: 4})
+		var quiet []*lab.Client
+		for _, h := range s.Quiet {
+			s.must(h.KeepNeighbours(s.VIP))
+			c, err := h.Client(netip.AddrPortFrom(s.VIP, lab.PortHTTP), 2*every)
+			s.must(err)
+			quiet = append(quiet, c)
 		}
-		if believed, err := s.Quiet[i].Neighbour(s.VIP); err != nil || !slices.Equal(last, []string{believed}) {
-			t.Errorf("%s believes in %q (%v), and %v holds", s.Quiet[i].Name(), believed, err, last)
+		s.begin()
+		f := s.fault(s.CutBetween(s.leader.Host, s.standby.Host))
+		s.pass(3 * time.Second)
+		s.must(f.Heal())
+		healed := time.Now()
+		s.pass(3 * time.Second)
+		_, v := s.seen()
+		if v.Dual.Total < time.Second {
+			t.Errorf("observer saw %s; with no frame between them both were to hold", v)
 		}
-	}
-	s.says(s.Pair.Nodes[0], "two nodes hold the VIP")
-	s.says(s.Pair.Nodes[0], "one node holds the VIP again")
-	s.ready()
+		after := s.Watch.View(healed, time.Now())
+		t.Logf("after the heal: %s", after)
+		if after.Dual.Total > 200*time.Millisecond || after.None.Longest > 50*time.Millisecond {
+			t.Errorf("after the heal the observer saw %s; two holders for at most 200 ms are allowed", after)
+		}
+		last := after.Changes[len(after.Changes)-1].Who
+		for i, c := range quiet {
+			if r := c.Report(healed.Add(time.Second), healed.Add(2*time.Second)); r.Failed > 0 || r.Attempts == 0 {
+				t.Errorf("a second after the heal %s saw %s", s.Quiet[i].Name(), r)
+			}
+			if believed, err := s.Quiet[i].Neighbour(s.VIP); err != nil || !slices.Equal(last, []string{believed}) {
+				t.Errorf("%s believes in %q (%v), and %v holds", s.Quiet[i].Name(), believed, err, last)
+			}
+		}
+		s.says(s.Pair.Nodes[0], "two nodes hold the VIP")
+		s.says(s.Pair.Nodes[0], "one node holds the VIP again")
+		s.ready()
+	})
 }
 
 func TestOneWayCutMovesTheVIPOnceAtMost(t *testing.T) {
@@ -108,39 +118,43 @@ func TestOneWayCutMovesTheVIPOnceAtMost(t *testing.T) {
 		{"standby to leader", func(s *scene) (*lab.Fault, error) { return s.CutOneWay(s.standby.Host, s.leader.Host) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := start(t, lab.PairConfig{})
-			f := s.fault(c.cut(s))
-			s.pass(3 * time.Second)
-			s.must(f.Heal())
-			s.pass(2 * time.Second)
-			r, v := s.seen()
-			if len(moves(v)) > 2 {
-				t.Errorf("the VIP was at %v; at most one move is allowed", moves(v))
-			}
-			if v.Dual.Total > 100*time.Millisecond {
-				t.Errorf("two nodes answered for %v", v.Dual.Total)
-			}
-			if limit := time.Second + 2*r.Late; r.Blackout > limit {
-				t.Errorf("the client got no answer for %v, at most %v is allowed", r.Blackout, limit)
-			}
-			s.ready()
+			story(t, func(t *try) {
+				s := start(t, lab.PairConfig{})
+				f := s.fault(c.cut(s))
+				s.pass(3 * time.Second)
+				s.must(f.Heal())
+				s.pass(2 * time.Second)
+				r, v := s.seen()
+				if len(moves(v)) > 2 {
+					t.Errorf("the VIP was at %v; at most one move is allowed", moves(v))
+				}
+				if v.Dual.Total > 100*time.Millisecond {
+					t.Errorf("two nodes answered for %v", v.Dual.Total)
+				}
+				if limit := time.Second + 2*r.Late; r.Blackout > limit {
+					t.Errorf("the client got no answer for %v, at most %v is allowed", r.Blackout, limit)
+				}
+				s.ready()
+			})
 		})
 	}
 }
 
 func TestDeafStandbyMovesNothing(t *testing.T) {
-	s := start(t, lab.PairConfig{})
-	f := s.fault(s.Deafen(s.standby.Host))
-	s.pass(4 * time.Second)
-	s.must(f.Heal())
-	s.pass(time.Second)
-	r, v := s.seen()
-	s.stayed(r, v, 0)
-	for _, a := range s.Watch.Announcements(s.from, time.Now()) { // the observer's question does not reach a deaf node, its announcements come through
-		if a.Who == s.standby.Name() {
-			t.Errorf("the deaf standby announced the VIP after %v", a.At.Sub(s.from))
+	story(t, func(t *try) {
+		s := start(t, lab.PairConfig{})
+		f := s.fault(s.Deafen(s.standby.Host))
+		s.pass(4 * time.Second)
+		s.must(f.Heal())
+		s.pass(time.Second)
+		r, v := s.seen()
+		s.stayed(r, v, 0)
+		for _, a := range s.Watch.Announcements(s.from, time.Now()) { // the observer's question does not reach a deaf node, its announcements come through
+			if a.Who == s.standby.Name() {
+				t.Errorf("the deaf standby announced the VIP after %v", a.At.Sub(s.from))
+			}
 		}
-	}
-	s.silent(s.standby, "claimed")
-	s.ready()
+		s.silent(s.standby, "claimed")
+		s.ready()
+	})
 }

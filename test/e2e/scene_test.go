@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/netip"
 	"slices"
-	"testing"
 	"time"
 
 	"github.com/tandem-lb/tandem/cmd/tandem/admin/api"
@@ -25,25 +24,29 @@ const (
 // scene is a pair with a client and an observer watching, and what a story needs to tell it.
 type scene struct {
 	*lab.Pair
-	t       *testing.T
+	t       *try
 	load    *lab.Client
 	load6   *lab.Client // nil without IPv6
 	leader  *lab.Node   // when the story began
 	standby *lab.Node
+	built   time.Time
 	from    time.Time // when the story began: the fault
 	logs    map[*lab.Node]int64
 }
 
 // build makes a scene in which nothing runs yet but those who watch.
-func build(t *testing.T, c lab.PairConfig) *scene {
+func build(t *try, c lab.PairConfig) *scene {
 	t.Helper()
 	c.Binary, c.Every = binary(), step
-	s := &scene{t: t, logs: map[*lab.Node]int64{}}
-	l := lab.ForTest(t)
-	t.Cleanup(func() { s.sound(); s.tell() }) // before the lab ends
+	s := &scene{t: t, logs: map[*lab.Node]int64{}, built: time.Now()}
 	var err error
-	s.Pair, err = lab.NewPair(l, c)
+	s.Pair, err = lab.NewPair(lab.ForTest(t), c)
 	s.must(err)
+	t.Cleanup(func() { // before the lab ends
+		s.measure()
+		s.sound()
+		s.tell()
+	})
 	s.load, err = s.Load(every)
 	s.must(err)
 	if s.VIP6.IsValid() {
@@ -55,7 +58,7 @@ func build(t *testing.T, c lab.PairConfig) *scene {
 }
 
 // start makes a scene with both nodes running, one of them leading, the client served.
-func start(t *testing.T, c lab.PairConfig) *scene {
+func start(t *try, c lab.PairConfig) *scene {
 	t.Helper()
 	s := build(t, c)
 	for i := range s.Nodes {
@@ -80,10 +83,10 @@ func (s *scene) ready() {
 		}
 		return states[api.Leader] == 1 && states[api.Standby] == 1
 	})
+	s.served()
 	leader, err := s.WaitLeader(s.soon())
 	s.must(err)
 	s.leader, s.standby = leader, s.Other(leader)
-	s.served()
 }
 
 // knows says whether a node hears its peer, is heard by it, and has all its backends.
