@@ -66,8 +66,18 @@ func (c *Crowd) Close() {
 	})
 }
 
-// hold opens one connection and asks over it, so that it is open as far as the backend.
-func hold(target netip.AddrPort) (int, error) {
+// hold opens one connection, at the third attempt at the latest: thousands at once keep a small machine busy.
+func hold(target netip.AddrPort) (fd int, err error) {
+	for range 3 {
+		if fd, err = open(target); err == nil {
+			return fd, nil
+		}
+	}
+	return -1, err
+}
+
+// open opens one connection and asks over it, so that it is open as far as the backend.
+func open(target netip.AddrPort) (int, error) {
 	sa, domain := sockaddr(target)
 	fd, err := unix.Socket(domain, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -168,6 +169,7 @@ func makeBridge() error {
 
 // plug lays a cable: a veth pair with one end, named as the host, in the switch and the other, eth0, in the host.
 func (l *Lab) plug(h *Host) error {
+	// The host's end comes up first: the bridge then finds a carrier when the port does, and forwards at once.
 	err := l.sw.Do(func() error {
 		br, err := netlink.LinkByName(bridge)
 		if err != nil {
@@ -178,11 +180,46 @@ func (l *Lab) plug(h *Host) error {
 		if err := netlink.LinkAdd(veth); err != nil {
 			return err
 		}
-		_ = writeSysctl("ipv6/conf/"+h.name+"/disable_ipv6", "1")
-		return netlink.LinkSetUp(veth)
+		return writeSysctl("ipv6/conf/"+h.name+"/disable_ipv6", "1")
 	})
 	if err != nil {
 		return err
 	}
-	return h.Do(h.configure)
+	if err := h.Do(h.configure); err != nil {
+		return err
+	}
+	if err := l.sw.Do(func() error { return setLink(h.name, true) }); err != nil {
+		return err
+	}
+	return l.wired(h)
+}
+
+// wired waits until frames pass: the kernel starts a link's queue a moment after it has found its carrier.
+func (l *Lab) wired(h *Host) error {
+	for _, end := range []struct {
+		host *Host
+		link string
+	}{{l.sw, h.name}, {h, eth}} {
+		err := end.host.Do(func() error { return awaitUp(end.link) })
+		if err != nil {
+			return fmt.Errorf("%s of %s: %w", end.link, end.host.name, err)
+		}
+	}
+	return nil
+}
+
+// awaitUp waits for the link to be operational. It runs inside the host.
+func awaitUp(name string) error {
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+		link, err := netlink.LinkByName(name)
+		if err != nil {
+			return err
+		}
+		if link.Attrs().OperState == netlink.OperUp {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("the link is %s, not up, after 5s", link.Attrs().OperState)
+		}
+	}
 }

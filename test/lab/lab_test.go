@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -287,6 +288,43 @@ func TestKilledProcessesSayNoGoodbye(t *testing.T) {
 	}
 }
 
+func TestKillReturnsWhenTheSocketsAreClosed(t *testing.T) {
+	s := newSegment(t)
+	for range 20 {
+		cmd := exec.Command("/proc/self/exe")
+		cmd.Env = append(os.Environ(), "LAB_STANDIN="+strings.Join([]string{s.c.Addr().String(), s.a.Addr().String(), s.c.Addr().String(), "0",
+			s.backend.Addr().String()}, " "))
+		p, err := s.c.Start("standin", cmd)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := s.a.Client(netip.AddrPortFrom(s.c.Addr(), PortHTTP), time.Millisecond)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := (&Pair{}).WaitServed(soon(t), c, 50*time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
+		s.c.Kill()
+		err = s.c.Do(func() error {
+			conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: s.c.Addr().AsSlice(), Port: 7947})
+			if err == nil {
+				_ = conn.Close()
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatalf("the killed process still has its socket: %v", err)
+		}
+		select {
+		case <-p.Done():
+		default:
+			t.Error("the killed process is not known to have ended")
+		}
+		c.Stop()
+	}
+}
+
 func TestChildrenDieBeforeTheirParents(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), "/bin/sh", "-c", "read x")
 	if _, err := cmd.StdinPipe(); err != nil {
@@ -319,9 +357,18 @@ func TestClosedLabLeavesNothingBehind(t *testing.T) {
 	if err := unix.Kill(pid, 0); err == nil {
 		t.Errorf("process %d outlived the lab", pid)
 	}
-	for ns := range namespaces(t) {
-		if !before[ns] {
-			t.Errorf("namespace %s outlived the lab", ns)
+	outlived := func() (list []string) {
+		for ns := range namespaces(t) {
+			if !before[ns] {
+				list = append(list, ns)
+			}
+		}
+		return list
+	}
+	// The kernel takes a moment to end the threads.
+	for deadline := time.Now().Add(5 * time.Second); len(outlived()) > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("namespaces outlived the lab: %v", outlived())
 		}
 	}
 }
@@ -345,7 +392,7 @@ func TestProcessesDieWithTheLabsProcess(t *testing.T) {
 	if _, err := sscan(string(out), &pid); err != nil {
 		t.Fatalf("the child said %q: %v", out, err)
 	}
-	for deadline := time.Now().Add(2 * time.Second); unix.Kill(pid, 0) == nil && !zombie(pid); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Second); unix.Kill(pid, 0) == nil && !dead(pid); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("process %d outlived its lab, which was killed", pid)
 		}

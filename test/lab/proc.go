@@ -110,12 +110,33 @@ func (h *Host) Thaw() {
 // Kill is "kill -9 of everything": every process in the host is frozen first, so that none sees another die, and then killed. It returns
 // when all of them are gone.
 func (h *Host) Kill() {
-	for _, pid := range childrenFirst(h.freeze()) {
+	pids := childrenFirst(h.freeze())
+	for _, pid := range pids {
 		_ = unix.Kill(pid, unix.SIGKILL)
 	}
-	for !h.gone() {
+	for _, p := range h.started() {
+		if slices.Contains(pids, p.Pid()) {
+			<-p.done // so that its exit status is there as well
+		}
+	}
+	for slices.ContainsFunc(pids, func(pid int) bool { return !dead(pid) }) {
 		time.Sleep(time.Millisecond)
 	}
+}
+
+// started lists the processes that Start began and that have not ended.
+func (h *Host) started() []*Proc {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.procs = slices.DeleteFunc(h.procs, func(p *Proc) bool {
+		select {
+		case <-p.done:
+			return true
+		default:
+			return false
+		}
+	})
+	return slices.Clone(h.procs)
 }
 
 // childrenFirst sorts processes so that no parent comes before its child. The order matters: when a parent dies first, the kernel finds its
@@ -136,26 +157,21 @@ func childrenFirst(pids []int) []int {
 	return pids
 }
 
-// gone says whether no process is left; a killed one whose parent has not waited for it counts as gone.
-func (h *Host) gone() bool {
-	for _, pid := range h.Pids() {
-		if !zombie(pid) {
-			return false
-		}
-	}
-	return true
-}
-
 // running says whether a process neither stands still nor has ended.
 func running(pid int) bool {
 	fields := stat(pid)
 	return len(fields) > 0 && !strings.Contains("TtZX", fields[0])
 }
 
-// zombie says whether a process has ended, even if its parent does not know yet.
-func zombie(pid int) bool {
+// dead says whether a process has ended with all its threads, even if its parent does not know yet. As long as one is left its sockets are
+// open, although the process looks like a zombie and its namespace is no longer shown.
+func dead(pid int) bool {
 	fields := stat(pid)
-	return len(fields) == 0 || fields[0] == "Z" || fields[0] == "X"
+	if len(fields) == 0 {
+		return true
+	}
+	threads, err := os.ReadDir("/proc/" + strconv.Itoa(pid) + "/task")
+	return err != nil || strings.Contains("ZX", fields[0]) && len(threads) <= 1
 }
 
 // parent is the id of a process's parent, or 0.
