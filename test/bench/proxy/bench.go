@@ -44,7 +44,7 @@ type bench struct {
 }
 
 // prepare starts the backends and the proxies.
-func prepare(ctx context.Context, profile string) (*bench, error) {
+func prepare(ctx context.Context, profile string, stock bool) (*bench, error) {
 	if err := need(ctx, "haproxy", "nginx", "wrk", "taskset"); err != nil {
 		return nil, err
 	}
@@ -53,15 +53,15 @@ func prepare(ctx context.Context, profile string) (*bench, error) {
 		return nil, err
 	}
 	b := &bench{dir: dir}
-	if err := b.start(ctx, profile); err != nil {
+	if err := b.start(ctx, profile, stock); err != nil {
 		b.clean()
 		return nil, err
 	}
 	return b, nil
 }
 
-func (b *bench) start(ctx context.Context, profile string) error {
-	p, err := freePorts(6)
+func (b *bench) start(ctx context.Context, profile string, stock bool) error {
+	p, err := freePorts(7)
 	if err != nil {
 		return err
 	}
@@ -106,6 +106,13 @@ func (b *bench) start(ctx context.Context, profile string) error {
 		return err
 	}
 	b.peers = []peer{{"tandem", tandem, p[4], p[5]}, {"haproxy", other, p[2], p[3]}}
+	if stock {
+		pid, err := b.child(ctx, proxyCore, p[6], self, "-role", "stock", "-ports", fmt.Sprintf("%d,%d", p[6], web))
+		if err != nil {
+			return err
+		}
+		b.peers = append(b.peers, peer{"net/http", pid, p[6], 0})
+	}
 	return nil
 }
 

@@ -30,6 +30,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	profile := flags.String("profile", "", "write a CPU profile of Tandem's proxy to this file")
 	rounds := flags.Int("rounds", 5, "rounds; each measures every proxy once for each work")
 	burst := flags.Duration("burst", 3*time.Second, "how long one measurement takes")
+	stock := flags.Bool("stock", false, "measure net/http's reverse proxy too, over HTTP")
 	only := flags.String("work", "", "comma-separated works to measure; default all")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -37,10 +38,12 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	switch *role {
 	case "tandem":
 		return serveTandem(ctx, *ports, *profile)
+	case "stock":
+		return serveStock(ctx, *ports)
 	case "source":
 		return serveSource(ctx, *ports)
 	}
-	b, err := prepare(ctx, *profile)
+	b, err := prepare(ctx, *profile, *stock)
 	if err != nil {
 		return err
 	}
@@ -52,7 +55,10 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 				continue
 			}
 			for _, peer := range b.peers {
-				s, err := b.measure(ctx, peer, w, *burst)
+				if w.tcp && peer.tcp == 0 {
+					continue
+				}
+				s, err := b.patiently(ctx, peer, w, *burst)
 				if err != nil {
 					return fmt.Errorf("%s through %s: %w", w.name, peer.name, err)
 				}
@@ -83,7 +89,15 @@ func table(out io.Writer, results map[key][]sample) error {
 		a, b = median(ours, rate), median(theirs, rate)
 		fmt.Fprintf(t, "\t%s\t%.0f\t%.0f\t%.2f\t%s\n", w.rateUnit, a, b, a/b, w.rateGoal)
 	}
-	return t.Flush()
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	for _, w := range works() {
+		if other := results[key{w.name, "net/http"}]; len(other) > 0 {
+			fmt.Fprintf(out, "net/http, %s: %.2f %s\n", w.name, median(other, func(s sample) float64 { return s.cost }), w.costUnit)
+		}
+	}
+	return nil
 }
 
 func median(s []sample, of func(sample) float64) float64 {

@@ -2,10 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httputil"
 	"net/netip"
+	"net/url"
 	"os"
 	"runtime/pprof"
 	"strings"
@@ -57,6 +61,28 @@ func serveTandem(ctx context.Context, ports, profile string) error {
 		return err
 	}
 	return p.Run(ctx)
+}
+
+// serveStock is what one would write with the standard library: httputil.ReverseProxy with a pool of connections
+// that is large enough. ports are those of its listener and of the web backend.
+func serveStock(ctx context.Context, ports string) error {
+	own, backend, _ := strings.Cut(ports, ",")
+	transport := &http.Transport{MaxIdleConns: 1024, MaxIdleConnsPerHost: 1024, DisableCompression: true}
+	s := &http.Server{
+		Addr: "127.0.0.1:" + own, ReadHeaderTimeout: 5 * time.Second,
+		Handler: &httputil.ReverseProxy{
+			Transport: transport,
+			Rewrite: func(r *httputil.ProxyRequest) {
+				r.SetURL(&url.URL{Scheme: "http", Host: "127.0.0.1:" + backend})
+				r.SetXForwarded()
+			},
+		},
+	}
+	context.AfterFunc(ctx, func() { _ = s.Close() })
+	if err := s.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
 }
 
 // serveSource is the backend of streams: it sends without end, or sends back what it gets.
