@@ -59,3 +59,10 @@ func FuzzReadLine(f *testing.F) {
 		joinReason(s)
 	})
 }
+
+func TestErrorOfAJoinIsToldInOneLine(t *testing.T) {
+	got := oneLine("1 error occurred:\n\t* failed to join 10.0.0.12:7946: refused\n\n")
+	if want := "failed to join 10.0.0.12:7946: refused"; got != want {
+		t.Errorf("oneLine = %q, want %q", got, want)
+	}
+}

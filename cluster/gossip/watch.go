@@ -190,7 +190,13 @@ func (w *watcher) joinFailed(ev event, now time.Time) {
 	if w.absent[ev.addr] && silent {
 		return
 	}
-	w.log.Warn("could not join", "addr", ev.addr, "reason", reason, "err", printable(ev.reason))
+	w.log.Warn("could not join", "addr", ev.addr, "reason", reason, "err", printable(oneLine(ev.reason)))
+}
+
+// oneLine takes memberlist's list of errors, which has a heading, bullets and lines of its own, for one line of a log.
+func oneLine(err string) string {
+	err = strings.TrimPrefix(strings.TrimSpace(err), "1 error occurred:")
+	return strings.TrimPrefix(strings.Join(strings.Fields(err), " "), "* ")
 }
 
 // peerOf finds the configured peer that a packet or stream came from: streams come from any port.
