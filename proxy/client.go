@@ -193,7 +193,7 @@ func (c *client) refuse(w *work, status int, reason string) {
 
 // answer sends an error page for a request whose body was read. It reports whether the connection can go on.
 func (c *client) answer(w *work, status int, reason string) bool {
-	keep := w.keep && !c.listener.proxy.ending()
+	keep := w.keep && w.minor > 0 && !c.listener.proxy.ending()
 	w.out = appendPage(w.out[:0], status, reason, w.head, !keep)
 	_, err := c.in.Write(w.out)
 	c.log(w, status, reason, nil)

@@ -197,6 +197,38 @@ func TestBackendThatGoesDownIsLeftAtOnce(t *testing.T) {
 	}
 }
 
+func TestClientThatNeverReadsIsGivenUp(t *testing.T) {
+	l := newLab(t, ListenerConfig{Protocol: HTTP, BodyTimeout: time.Second}, web(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "1000000000")
+		for b := make([]byte, 1<<20); ; {
+			if _, err := w.Write(b); err != nil {
+				return
+			}
+		}
+	}))
+	conn := l.dial()
+	io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	readOne := make([]byte, 1)
+	io.ReadFull(conn, readOne)
+	began := time.Now()
+	for l.proxy.Active() > 0 {
+		if time.Since(began) > 15*time.Second {
+			t.Fatal("an answer that nobody reads goes on")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if b := l.pools.Snapshot()[0].Backends[0]; b.Failures != 0 {
+		t.Errorf("the backend is blamed: %+v", b)
+	}
+}
+
+func TestOldClientIsNotLeftWaitingAfterAnErrorPage(t *testing.T) {
+	l := newLab(t, ListenerConfig{Protocol: HTTP}, freeAddr(t))
+	if got := l.talk("GET / HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 503 ") {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestTruncatedAnswerIsSeenAsSuch(t *testing.T) {
 	for name, answer := range map[string]string{
 		"length": "HTTP/1.1 200 OK\r\nContent-Length: 100\r\nConnection: close\r\n\r\nhello",

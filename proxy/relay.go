@@ -215,7 +215,8 @@ func (c *client) splice(w *work, conn *backendConn, left int64) (int64, error) {
 			return total, errBroken
 		case err == nil:
 		case !errors.Is(readError(err), errTimeout):
-			if conn.quiet() {
+			// One error for two sockets: it is the client's when the backend is still there.
+			if conn.quiet() || conn.readable() {
 				return total, errClientGone
 			}
 			return total, errBroken
