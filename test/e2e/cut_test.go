@@ -70,43 +70,62 @@ func TestFilteredIPBetweenTheNodesMovesNothing(t *testing.T) {
 }
 
 func TestTwoHoldersBecomeOneAtTheHealAndNoClientIsLeftBehind(t *testing.T) {
-	story(t, func(t *try) {
-		s := start(t, lab.PairConfig{Quiet: 4})
-		var quiet []*lab.Client
-		for _, h := range s.Quiet {
-			s.must(h.KeepNeighbours(s.VIP))
-			c, err := h.Client(netip.AddrPortFrom(s.VIP, lab.PortHTTP), 2*every)
-			s.must(err)
-			quiet = append(quiet, c)
+	for _, c := range []struct {
+		name string
+		cut  func(*scene) (*lab.Fault, error)
+	}{
+		{"no frame between the nodes", func(s *scene) (*lab.Fault, error) { return s.CutBetween(s.leader.Host, s.standby.Host) }},
+		{"two halves with clients in both", func(s *scene) (*lab.Fault, error) {
+			return s.Partition(append([]*lab.Host{s.leader.Host, s.Backends[0].Host}, s.Quiet[:2]...),
+				append([]*lab.Host{s.standby.Host, s.Backends[1].Host, s.Gateway}, s.Quiet[2:]...))
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			story(t, func(t *try) { split(t, c.cut) })
+		})
+	}
+}
+
+// split tells the story of two holders, which meet again, and of clients that never ask who has the VIP.
+func split(t *try, how func(*scene) (*lab.Fault, error)) {
+	t.Helper()
+	s := start(t, lab.PairConfig{Quiet: 4})
+	var quiet []*lab.Client
+	for _, h := range s.Quiet {
+		s.must(h.KeepNeighbours(s.VIP))
+		c, err := h.Client(netip.AddrPortFrom(s.VIP, lab.PortHTTP), 2*every)
+		s.must(err)
+		quiet = append(quiet, c)
+	}
+	s.begin()
+	f := s.fault(how(s))
+	s.pass(4 * time.Second)
+	healed := time.Now()
+	s.must(f.Heal())
+	s.pass(3 * time.Second)
+	if _, v := s.seen(); v.Dual.Total < time.Second {
+		t.Errorf("observer saw %s; with no frame between them both were to hold", v)
+	}
+	after := s.Watch.View(healed, time.Now())
+	t.Logf("after the heal: %s", after)
+	if after.Dual.Total > 200*time.Millisecond || after.None.Longest > 50*time.Millisecond {
+		t.Errorf("after the heal the observer saw %s; two holders for at most 200 ms are allowed", after)
+	}
+	last := after.Changes[len(after.Changes)-1].Who
+	for i, c := range quiet {
+		name := s.Quiet[i].Name()
+		if r := c.Report(healed.Add(time.Second), healed.Add(2*time.Second)); r.Failed > 0 || r.Attempts == 0 {
+			t.Errorf("a second after the heal %s saw %s", name, r)
 		}
-		s.begin()
-		f := s.fault(s.CutBetween(s.leader.Host, s.standby.Host))
-		s.pass(3 * time.Second)
-		s.must(f.Heal())
-		healed := time.Now()
-		s.pass(3 * time.Second)
-		_, v := s.seen()
-		if v.Dual.Total < time.Second {
-			t.Errorf("observer saw %s; with no frame between them both were to hold", v)
+		if believed, err := s.Quiet[i].Neighbour(s.VIP); err != nil || !slices.Equal(last, []string{believed}) {
+			t.Errorf("%s believes in %q (%v), and %v holds", name, believed, err, last)
 		}
-		after := s.Watch.View(healed, time.Now())
-		t.Logf("after the heal: %s", after)
-		if after.Dual.Total > 200*time.Millisecond || after.None.Longest > 50*time.Millisecond {
-			t.Errorf("after the heal the observer saw %s; two holders for at most 200 ms are allowed", after)
-		}
-		last := after.Changes[len(after.Changes)-1].Who
-		for i, c := range quiet {
-			if r := c.Report(healed.Add(time.Second), healed.Add(2*time.Second)); r.Failed > 0 || r.Attempts == 0 {
-				t.Errorf("a second after the heal %s saw %s", s.Quiet[i].Name(), r)
-			}
-			if believed, err := s.Quiet[i].Neighbour(s.VIP); err != nil || !slices.Equal(last, []string{believed}) {
-				t.Errorf("%s believes in %q (%v), and %v holds", s.Quiet[i].Name(), believed, err, last)
-			}
-		}
-		s.says(s.Pair.Nodes[0], "two nodes hold the VIP")
-		s.says(s.Pair.Nodes[0], "one node holds the VIP again")
-		s.ready()
-	})
+	}
+	for _, n := range s.Nodes {
+		s.says(n, "two nodes hold the VIP")
+		s.says(n, "one node holds the VIP again")
+	}
+	s.ready()
 }
 
 func TestOneWayCutMovesTheVIPOnceAtMost(t *testing.T) {

@@ -43,11 +43,13 @@ func TestRestartFasterThanNoticedLeavesOneHolder(t *testing.T) {
 	story(t, func(t *try) {
 		s := start(t, lab.PairConfig{})
 		s.KillNode(s.leader.Index)
+		<-s.leader.Procs[0].Done() // its sockets are closed
 		s.must(s.StartNode(s.leader.Index))
 		s.takenOver(s.standby)
 		s.pass(2 * time.Second)
 		r, v := s.seen()
 		s.moved(r, v, time.Second, lapse)
+		s.says(s.leader, "swept", "vip="+s.VIP.String())
 		s.ready()
 	})
 }
