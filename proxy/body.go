@@ -124,7 +124,7 @@ func (c *client) moreBody(p *bodyPump) error {
 		switch err := c.in.fill(); {
 		case errors.Is(err, errTimeout) && !p.stop.Load() && time.Now().Before(c.in.deadline):
 			c.in.by(c.in.deadline) // woken by a drain that took us for idle
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return io.ErrUnexpectedEOF
 		default:
 			return err

@@ -159,7 +159,7 @@ func TestEarlyAnswerEndsTheBody(t *testing.T) {
 
 func TestAnswersStreamAsTheyCome(t *testing.T) {
 	next := make(chan struct{})
-	l := newLab(t, ListenerConfig{Protocol: HTTP}, web(t, func(w http.ResponseWriter, r *http.Request) {
+	l := newLab(t, ListenerConfig{Protocol: HTTP}, web(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
 		for i := range 3 {
 			fmt.Fprintf(w, "data: %d\n\n", i)

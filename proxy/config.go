@@ -8,6 +8,7 @@ import (
 // Protocol names what a listener speaks.
 type Protocol string
 
+// What a listener can speak.
 const (
 	TCP  Protocol = "tcp"
 	HTTP Protocol = "http"

@@ -137,6 +137,7 @@ func TestUnaskedAnswerMeetsNobody(t *testing.T) {
 	io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 	readResponse(t, r, "GET")
 	for l.proxy.Active() > 0 {
+		time.Sleep(time.Millisecond)
 	}
 	sent <- struct{}{}
 	<-sent
@@ -149,7 +150,7 @@ func TestUnaskedAnswerMeetsNobody(t *testing.T) {
 
 func TestClientThatGoesAwayIsNotTheBackendsFault(t *testing.T) {
 	asked, release := make(chan struct{}), make(chan struct{})
-	l := newLab(t, ListenerConfig{Protocol: HTTP}, web(t, func(w http.ResponseWriter, r *http.Request) {
+	l := newLab(t, ListenerConfig{Protocol: HTTP}, web(t, func(_ http.ResponseWriter, r *http.Request) {
 		close(asked)
 		select {
 		case <-r.Context().Done():
@@ -198,7 +199,7 @@ func TestBackendThatGoesDownIsLeftAtOnce(t *testing.T) {
 }
 
 func TestClientThatNeverReadsIsGivenUp(t *testing.T) {
-	l := newLab(t, ListenerConfig{Protocol: HTTP, BodyTimeout: time.Second}, web(t, func(w http.ResponseWriter, r *http.Request) {
+	l := newLab(t, ListenerConfig{Protocol: HTTP, BodyTimeout: time.Second}, web(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", "1000000000")
 		for b := make([]byte, 1<<20); ; {
 			if _, err := w.Write(b); err != nil {

@@ -85,7 +85,7 @@ func TestRefusalArrivesThoughTheClientKeepsTalking(t *testing.T) {
 }
 
 func TestMalformedChunkIsTheClientsFault(t *testing.T) {
-	l := newLab(t, ListenerConfig{Protocol: HTTP}, web(t, func(w http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) }))
+	l := newLab(t, ListenerConfig{Protocol: HTTP}, web(t, func(_ http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) }))
 	got := l.talk("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nxyz\r\n")
 	if !strings.HasPrefix(got, "HTTP/1.1 400 ") {
 		t.Errorf("answer %q, want 400", got)

@@ -86,20 +86,20 @@ func (l *listener) run(ctx context.Context, s *net.TCPListener, err error) {
 			return
 		case <-time.After(reopen):
 		}
-		s, err = l.reopen()
+		s, err = l.reopen(ctx)
 	}
 }
 
 // reopen opens the listener again, once it is known that the address can be had.
-func (l *listener) reopen() (*net.TCPListener, error) {
-	probe, err := open(l.cfg)
+func (l *listener) reopen(ctx context.Context) (*net.TCPListener, error) {
+	probe, err := open(ctx, l.cfg)
 	if err != nil {
 		return nil, err
 	}
 	_ = probe.Close()
 	l.proxy.opening.Lock()
 	defer l.proxy.opening.Unlock()
-	sockets, errs := openAll(l.cfg)
+	sockets, errs := openAll(ctx, l.cfg)
 	return sockets[0], errs[0]
 }
 

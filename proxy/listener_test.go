@@ -69,7 +69,7 @@ func TestTakenPortIsToldAndTriedAgain(t *testing.T) {
 
 func TestAddressNeedNotBeHere(t *testing.T) {
 	for _, a := range []string{"192.0.2.1", "2001:db8::1"} {
-		s, err := open(ListenerConfig{Bind: netip.AddrPortFrom(netip.MustParseAddr(a), 0), Protocol: TCP})
+		s, err := open(t.Context(), ListenerConfig{Bind: netip.AddrPortFrom(netip.MustParseAddr(a), 0), Protocol: TCP})
 		if err != nil {
 			t.Errorf("listen on %s: %v", a, err)
 			continue
@@ -80,7 +80,7 @@ func TestAddressNeedNotBeHere(t *testing.T) {
 
 func TestListenersSitOnHighDescriptors(t *testing.T) {
 	cfg := ListenerConfig{Bind: netip.MustParseAddrPort("127.0.0.1:0"), Protocol: TCP}
-	sockets, errs := openAll(cfg, cfg)
+	sockets, errs := openAll(t.Context(), cfg, cfg)
 	if err := errors.Join(errs...); err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +180,7 @@ func TestShutdownCutsWhatDoesNotEnd(t *testing.T) {
 		<-asked
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
-		if err := l.proxy.Shutdown(ctx); err != context.Canceled {
+		if err := l.proxy.Shutdown(ctx); !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: Shutdown: %v, want to be told that sessions were cut", protocol, err)
 		}
 		if _, err := io.ReadAll(c); err == nil {
@@ -214,7 +214,7 @@ func TestClosingAsksClientsToComeAgain(t *testing.T) {
 
 func TestActiveCountsWhatClientsWaitFor(t *testing.T) {
 	step := make(chan struct{})
-	l := newLab(t, ListenerConfig{Protocol: HTTP}, web(t, func(w http.ResponseWriter, r *http.Request) { step <- struct{}{}; <-step }))
+	l := newLab(t, ListenerConfig{Protocol: HTTP}, web(t, func(http.ResponseWriter, *http.Request) { step <- struct{}{}; <-step }))
 	settle := func(want int, when string) {
 		t.Helper()
 		for end := time.Now().Add(5 * time.Second); l.proxy.Active() != want; time.Sleep(time.Millisecond) {

@@ -88,11 +88,11 @@ func (p *Proxy) Run(ctx context.Context) error {
 	defer stopAccepting()
 
 	var accept, rest sync.WaitGroup
-	sockets, errs := p.open()
+	sockets, errs := p.open(accepting)
 	for i, l := range p.listeners {
 		accept.Go(func() { l.run(accepting, sockets[i], errs[i]) })
 	}
-	tidying, stopTidying := context.WithCancel(context.Background())
+	tidying, stopTidying := context.WithCancel(context.WithoutCancel(ctx)) // goes on while sessions drain
 	defer rest.Wait()
 	defer stopTidying()
 	rest.Go(func() { p.tidy(tidying) })
@@ -109,14 +109,14 @@ func (p *Proxy) Run(ctx context.Context) error {
 }
 
 // open opens all listeners.
-func (p *Proxy) open() ([]*net.TCPListener, []error) {
+func (p *Proxy) open(ctx context.Context) ([]*net.TCPListener, []error) {
 	p.opening.Lock()
 	defer p.opening.Unlock()
 	cfgs := make([]ListenerConfig, len(p.listeners))
 	for i, l := range p.listeners {
 		cfgs[i] = l.cfg
 	}
-	return openAll(cfgs...)
+	return openAll(ctx, cfgs...)
 }
 
 // drainSessions waits for the sessions to end and cuts those that do not.

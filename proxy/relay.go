@@ -138,7 +138,7 @@ func (c *client) more(w *work, conn *backendConn) error {
 	now := time.Now()
 	err := c.glancing(w, conn, now, &now, c.listener.cfg.BodyTimeout)
 	switch {
-	case err == nil, errors.Is(err, errClientGone), err == io.EOF:
+	case err == nil, errors.Is(err, errClientGone), errors.Is(err, io.EOF):
 		return err
 	case errors.Is(err, errTimeout):
 		return errSilent
@@ -180,7 +180,7 @@ func (c *client) relayLength(w *work, conn *backendConn, left int64) error {
 
 // short is the error of a body that ends too soon.
 func short(err error) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return errBroken
 	}
 	return err
@@ -286,7 +286,7 @@ func (c *client) relayClose(w *work, conn *backendConn) error {
 		}
 		conn.consume(len(b))
 		switch err := c.more(w, conn); {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
 			return err

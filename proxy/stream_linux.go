@@ -123,7 +123,7 @@ func (s *stream) fill() error {
 		if !s.room() {
 			return errFull
 		}
-		n, err := s.Conn.Read(s.buf[s.w:])
+		n, err := s.Read(s.buf[s.w:])
 		s.w += n
 		if n > 0 {
 			return nil

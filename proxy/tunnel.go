@@ -182,7 +182,7 @@ func (t *tunnel) copy(f *flow) {
 		case err == nil:
 		case errors.Is(err, errTimeout) && !t.silent(f):
 			t.arm(f)
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			t.halfClose(f)
 			return
 		default:

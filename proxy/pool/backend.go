@@ -10,6 +10,7 @@ import (
 // State is what is known about a backend.
 type State uint8
 
+// The states of a backend.
 const (
 	// Unchecked means that no probe has judged the backend yet, or that nothing probes it. It counts as available.
 	Unchecked State = iota

@@ -61,7 +61,7 @@ func prepare(ctx context.Context, profile string, stock bool) (*bench, error) {
 }
 
 func (b *bench) start(ctx context.Context, profile string, stock bool) error {
-	p, err := freePorts(7)
+	p, err := freePorts(ctx, 7)
 	if err != nil {
 		return err
 	}
@@ -158,7 +158,8 @@ func (b *bench) write(name, text string, values any) (string, error) {
 // child starts a process on a core and waits until it listens on port.
 func (b *bench) child(ctx context.Context, core string, port int, name string, args ...string) (int, error) {
 	// taskset executes the program in its own place, so the process id is the program's.
-	cmd := exec.Command("taskset", append([]string{"-c", core, name}, args...)...)
+	// clean ends it, in order, not ctx.
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), "taskset", append([]string{"-c", core, name}, args...)...)
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	if err := cmd.Start(); err != nil {
@@ -167,7 +168,7 @@ func (b *bench) child(ctx context.Context, core string, port int, name string, a
 	b.children = append(b.children, cmd)
 	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); {
-		if c, err := net.Dial("tcp", addr); err == nil {
+		if c, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr); err == nil {
 			c.Close()
 			return cmd.Process.Pid, nil
 		}
@@ -192,10 +193,10 @@ func (b *bench) clean() {
 }
 
 // freePorts returns n ports on which nobody listens now.
-func freePorts(n int) ([]int, error) {
+func freePorts(ctx context.Context, n int) ([]int, error) {
 	var ports []int
 	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 		if err != nil {
 			return nil, err
 		}

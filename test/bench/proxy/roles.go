@@ -94,8 +94,11 @@ func serveSource(ctx context.Context, port string) error {
 	context.AfterFunc(ctx, func() { l.Close() })
 	for {
 		c, err := l.Accept()
-		if err != nil {
+		if errors.Is(err, net.ErrClosed) {
 			return nil
+		}
+		if err != nil {
+			return err
 		}
 		go stream(c)
 	}

@@ -123,7 +123,7 @@ func wrk(path string, connections int, args ...string) func(context.Context, pee
 
 // bulk reads one stream as fast as it comes; the unit is a megabyte.
 func bulk(ctx context.Context, p peer, burst time.Duration) (float64, error) {
-	c, err := ask(p, 'B', burst)
+	c, err := ask(ctx, p, 'B', burst)
 	if err != nil {
 		return 0, err
 	}
@@ -144,7 +144,7 @@ func messages(ctx context.Context, p peer, burst time.Duration) (float64, error)
 	const connections = 16
 	counts := make(chan float64, connections)
 	for range connections {
-		c, err := ask(p, 'E', burst)
+		c, err := ask(ctx, p, 'E', burst)
 		if err != nil {
 			return 0, err
 		}
@@ -172,9 +172,9 @@ func messages(ctx context.Context, p peer, burst time.Duration) (float64, error)
 }
 
 // ask connects to the source through a proxy and says what is wanted.
-func ask(p peer, what byte, burst time.Duration) (net.Conn, error) {
+func ask(ctx context.Context, p peer, what byte, burst time.Duration) (net.Conn, error) {
 	onLoadCore()
-	c, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(p.tcp)))
+	c, err := (&net.Dialer{}).DialContext(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(p.tcp)))
 	if err != nil {
 		return nil, err
 	}
