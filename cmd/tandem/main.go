@@ -13,7 +13,10 @@ import (
 )
 
 func main() {
-	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
+	errs := newBacklog(os.Stderr)
+	status := run(context.Background(), os.Args[1:], os.Stdout, errs)
+	errs.close()
+	os.Exit(status)
 }
 
 // run is main without the process: it returns the exit status.

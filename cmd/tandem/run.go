@@ -33,7 +33,11 @@ On SIGTERM a leader hands the VIP over to the standby, or, where there is none, 
 			if err != nil {
 				return wrongFile{err}
 			}
+			signal.Ignore(syscall.SIGPIPE) // the end of who reads the log is not the end of this node
 			log := newLogger(cfg.Log, c.ErrOrStderr())
+			if b, ok := c.ErrOrStderr().(*backlog); ok {
+				tellOfLosses(b, log)
+			}
 			for _, w := range warnings {
 				log.Warn("configuration", "file", config(), "problem", w.String())
 			}
@@ -76,5 +80,11 @@ func newLogger(l configs.Log, w io.Writer) hclog.Logger {
 	return hclog.New(&hclog.LoggerOptions{
 		Name: "tandem", Level: hclog.LevelFromString(l.Level), JSONFormat: l.Format == "json", Output: w,
 		TimeFormat: "2006-01-02T15:04:05.000000Z07:00",
+	})
+}
+
+func tellOfLosses(b *backlog, log hclog.Logger) {
+	b.onLoss(func(lost int) {
+		log.Warn("log lines were lost: whoever reads them was too slow", "count", lost)
 	})
 }
