@@ -21,7 +21,8 @@ type ListenerConfig struct {
 	Bind     netip.AddrPort
 	Protocol Protocol
 	Pool     string
-	// IdleTimeout ends a TCP session in which no byte moved either way; default 1 h. Of an http listener: how long a keep-alive connection may wait for its next request; default 60 s.
+	// IdleTimeout ends a TCP session in which no byte moved either way, at most a quarter late; default 1 h. Of an
+	// http listener: how long a keep-alive connection may wait for its next request; default 60 s.
 	IdleTimeout time.Duration
 	// TunnelTimeout is IdleTimeout for upgraded (websocket) connections of an http listener; default 1 h.
 	TunnelTimeout time.Duration
