@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -57,7 +58,7 @@ func newReleaseCommand(config func() string) *cobra.Command {
 		Long: `Remove what a daemon that ended has left in the kernel: VIPs with a lease, and the rules that silence them.
 
 Safe to run at any time and more than once; systemd runs it after every end of the daemon (ExecStopPost=). It touches
-only what run_dir's record says was put there by this node. Do not run it beside a living daemon: that one would put the VIP back.`,
+only what run_dir's record says was put there by this node. Beside a living daemon it does nothing, and says so.`,
 		Example: `  tandem release --config /etc/tandem/tandem.yaml`,
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -65,6 +66,11 @@ only what run_dir's record says was put there by this node. Do not run it beside
 			if err != nil {
 				return wrongFile{err}
 			}
+			lock, err := daemon.Acquire(cfg.RunDir)
+			if errors.Is(err, daemon.ErrRuns) {
+				return fmt.Errorf("nothing released: %w", err)
+			}
+			defer lock.Release()
 			v := cfg.VIP
 			v.Node, v.RunDir, v.Failover = cfg.Node, cfg.RunDir, cfg.Cluster.Failover
 			if err := vip.Sweep(v, newLogger(cfg.Log, c.ErrOrStderr())); err != nil {

@@ -31,6 +31,14 @@ func Run(ctx context.Context, cfg *configs.Config, version Version, log hclog.Lo
 	if cfg.Cluster.Insecure {
 		log.Warn("insecure: anyone who reaches the cluster's ports can take the VIP; make a key with `tandem keygen` and set cluster.key_file")
 	}
+	lock, err := Acquire(cfg.RunDir)
+	switch {
+	case errors.Is(err, ErrRuns):
+		return err
+	case err != nil:
+		log.Warn("run_dir cannot be locked; a second daemon on this host would take the VIP from this one", "err", err)
+	}
+	defer lock.Release()
 	d, err := assemble(cfg, version, log)
 	if err != nil {
 		return err
