@@ -95,13 +95,15 @@ func (n *Node) publish(v election.View, f Facts, d election.Decision, now time.T
 	n.status.Store(n.report(v, f, d, now))
 }
 
-// hearsOthers reports whether third parties on the link are heard, as far as there is a reason to doubt it.
+// hearsOthers reports whether third parties on the link are heard, as far as there is a reason to doubt it: a peer has fallen silent. What came in
+// just after its last beat proves nothing, since this node may have gone deaf in between; from half of the silence budget on the wire check asks them.
 func (n *Node) hearsOthers(v election.View, f Facts, now time.Time) bool {
 	if !f.OthersKnown {
 		return true
 	}
+	doubt := n.Policy.Failover / 4
 	for _, p := range v.Peers {
-		if !p.HeardAt.IsZero() && now.Sub(p.HeardAt) > n.Policy.Failover/4 && !f.OthersAt.After(p.HeardAt) {
+		if !p.HeardAt.IsZero() && now.Sub(p.HeardAt) > doubt && !f.OthersAt.After(p.HeardAt.Add(doubt)) {
 			return false
 		}
 	}

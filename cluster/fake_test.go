@@ -55,6 +55,7 @@ type host struct {
 	points   []string
 	rank     int  // how unfit it is
 	refuses  bool // its listener is not open
+	others   bool // third parties answer it
 
 	pulsed, gossiped, streamed, viped, fit chan struct{}
 }
@@ -170,6 +171,10 @@ func (h *host) probe(now time.Time) {
 		return
 	}
 	h.facts.Wire.Probes++
+	h.facts.Wire.Deaf = h.facts.OthersKnown && !h.others
+	if h.others {
+		h.facts.OthersAt = now
+	}
 	for _, o := range h.w.hosts {
 		if o != h && o.answers(now) && !h.w.cut[[2]string{h.name, o.name}] && !h.w.cut[[2]string{o.name, h.name}] {
 			h.facts.Wire.Probes, h.facts.Wire.PeerAt, h.facts.PeerMAC = 0, now, o.mac
@@ -325,8 +330,7 @@ func (f fakePulse) Snapshot() pulse.Snapshot {
 	defer f.w.mu.Unlock()
 	return maps.Clone(f.heard)
 }
-func (f fakePulse) Changed() <-chan struct{}              { return f.pulsed }
-func (f fakePulse) Overslept() (time.Duration, time.Time) { return 0, time.Time{} }
+func (f fakePulse) Changed() <-chan struct{} { return f.pulsed }
 
 type fakeStreams struct{ *host }
 

@@ -71,7 +71,6 @@ type Pulse interface {
 	Publish(pulse.Beat)
 	Snapshot() pulse.Snapshot
 	Changed() <-chan struct{}
-	Overslept() (total time.Duration, last time.Time)
 }
 
 // Streams is where messages of other nodes come from and go to.

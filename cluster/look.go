@@ -45,9 +45,6 @@ func (n *Node) lookAtSelf(v *election.View, facts Facts, now time.Time) {
 	if facts.LostAt.After(n.lateAt) {
 		n.lateAt = facts.LostAt
 	}
-	if _, at := n.Pulse.Overslept(); at.After(n.lateAt) {
-		n.lateAt = at
-	}
 	fit := n.Fitness()
 	v.Self = election.Self{
 		Started: n.started, Holds: facts.Holds, Wish: n.wish, WishAt: n.wishAt,

@@ -125,6 +125,36 @@ func TestPathBetweenTheNodesCutWhileARPPassesMovesNothing(t *testing.T) {
 	})
 }
 
+func TestStandbyThatGoesDeafSaysSoBeforeTheLeaderYields(t *testing.T) {
+	story(t, func(t *testing.T, w *world) {
+		w.mu.Lock()
+		lb2 := w.hosts["lb2"]
+		w.cut[[2]string{"lb1", "lb2"}] = true // lb2 hears nobody; all hear lb2
+		lb2.facts.OthersKnown, lb2.facts.OthersAt = true, time.Now().Add(9*time.Millisecond)
+		w.mu.Unlock()
+		w.run(3 * time.Second)
+		if w.nobody != 0 || lb2.claims != 0 {
+			t.Errorf("nobody answered for %v, lb2 claimed %d times; want never: a deaf node gets nothing", w.nobody, lb2.claims)
+		}
+		wantHolder(t, w, "lb1")
+	})
+}
+
+func TestLeaderYieldsToAStandbyThatOnlyDoesNotHearIt(t *testing.T) {
+	story(t, func(t *testing.T, w *world) {
+		w.mu.Lock()
+		lb2 := w.hosts["lb2"]
+		w.cut[[2]string{"lb1", "lb2"}] = true
+		lb2.facts.OthersKnown, lb2.others = true, true
+		w.mu.Unlock()
+		w.run(time.Second)
+		wantHolder(t, w, "lb2")
+		if w.dual != 0 {
+			t.Errorf("dual for %v, want never", w.dual)
+		}
+	})
+}
+
 func TestLeavingLeaderHandsOverWithoutAGap(t *testing.T) {
 	story(t, func(t *testing.T, w *world) {
 		lb1, lb2 := w.hosts["lb1"], w.hosts["lb2"]
