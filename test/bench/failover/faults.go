@@ -51,7 +51,10 @@ func crowded(n int) func(context.Context, *bench, int) (result, error) {
 				return result{}, err
 			}
 		}
-		leader := b.pair.Leader()
+		leader, err := b.pair.WaitLeader(ctx)
+		if err != nil {
+			return result{}, err
+		}
 		from := time.Now()
 		b.pair.KillNode(leader.Index)
 		r, err := b.takenOver(ctx, leader, from)
@@ -64,9 +67,9 @@ func crowded(n int) func(context.Context, *bench, int) (result, error) {
 
 // lead makes the nodes lead in turn, from run to run: which of them has the higher priority makes a difference.
 func (b *bench) lead(ctx context.Context, run int) error {
-	leader := b.pair.Leader()
-	if leader.Index == run%2 {
-		return nil
+	leader, err := b.pair.WaitLeader(ctx)
+	if err != nil || leader.Index == run%2 {
+		return err
 	}
 	b.pair.KillNode(leader.Index)
 	if _, err := b.takenOver(ctx, leader, time.Now()); err != nil {
@@ -84,8 +87,11 @@ func deaf(ctx context.Context, b *bench, run int) (result, error) {
 	if err := b.lead(ctx, run); err != nil {
 		return result{}, err
 	}
-	standby := b.pair.Other(b.pair.Leader())
-	f, err := b.pair.Deafen(standby.Host)
+	leader, err := b.pair.WaitLeader(ctx)
+	if err != nil {
+		return result{}, err
+	}
+	f, err := b.pair.Deafen(b.pair.Other(leader).Host)
 	if err != nil {
 		return result{}, err
 	}
@@ -122,7 +128,10 @@ func (b *bench) during(ctx context.Context, f *lab.Fault, d time.Duration) (resu
 // cut takes the leader off the segment until the other has taken over.
 func cut(how func(*lab.Lab, *lab.Host) (*lab.Fault, error)) func(context.Context, *bench, int) (result, error) {
 	return func(ctx context.Context, b *bench, _ int) (result, error) {
-		leader := b.pair.Leader()
+		leader, err := b.pair.WaitLeader(ctx)
+		if err != nil {
+			return result{}, err
+		}
 		from := time.Now()
 		f, err := how(b.pair.Lab, leader.Host)
 		if err != nil {
@@ -141,7 +150,10 @@ func cut(how func(*lab.Lab, *lab.Host) (*lab.Fault, error)) func(context.Context
 
 // hang stops every process of the leader, whose kernel goes on.
 func hang(ctx context.Context, b *bench, _ int) (result, error) {
-	leader := b.pair.Leader()
+	leader, err := b.pair.WaitLeader(ctx)
+	if err != nil {
+		return result{}, err
+	}
 	from := time.Now()
 	b.pair.StopNode(leader.Index)
 	r, err := b.takenOver(ctx, leader, from)
@@ -154,7 +166,10 @@ func hang(ctx context.Context, b *bench, _ int) (result, error) {
 
 // term asks the leader to end.
 func term(ctx context.Context, b *bench, _ int) (result, error) {
-	leader := b.pair.Leader()
+	leader, err := b.pair.WaitLeader(ctx)
+	if err != nil {
+		return result{}, err
+	}
 	from := time.Now()
 	if err := b.pair.TermNode(ctx, leader.Index); err != nil && !errors.As(err, new(*exec.ExitError)) { // HAProxy dies of the signal
 		return result{}, err
@@ -168,7 +183,10 @@ func term(ctx context.Context, b *bench, _ int) (result, error) {
 
 // returned kills the leader and reports on its return.
 func returned(ctx context.Context, b *bench, _ int) (result, error) {
-	leader := b.pair.Leader()
+	leader, err := b.pair.WaitLeader(ctx)
+	if err != nil {
+		return result{}, err
+	}
 	b.pair.KillNode(leader.Index)
 	if _, err := b.takenOver(ctx, leader, time.Now()); err != nil {
 		return result{}, err
@@ -189,7 +207,10 @@ func returned(ctx context.Context, b *bench, _ int) (result, error) {
 // healed breaks the segment in one of three ways, long enough for the slowest to react, and asks whether every quiet client is served within
 // a second after the heal.
 func healed(ctx context.Context, b *bench, run int) (result, error) {
-	leader := b.pair.Leader()
+	leader, err := b.pair.WaitLeader(ctx)
+	if err != nil {
+		return result{}, err
+	}
 	clients, err := b.stubborn()
 	if err != nil {
 		return result{}, err
