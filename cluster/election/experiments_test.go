@@ -1,6 +1,9 @@
 package election_test
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // An experiment is one fault in a steady pair (or three nodes), with what must follow from it.
 type experiment struct {
@@ -14,6 +17,7 @@ var experiments = []experiment{
 	{"leader loses power and reboots", reboot},
 	{"leader silently cut", silentCut},
 	{"leader unplugged", unplugged},
+	{"lone leader unplugged while its peer returns", unpluggedAlone},
 	{"leader paused", paused},
 	{"lone leader paused", lonePaused},
 	{"standby paused", pausedStandby},
@@ -45,6 +49,7 @@ func crash(r *run) {
 	r.wait(600)
 	r.leads(s[0], "after the crash")
 	r.gapAtMost(10, "crash")
+	r.movedAtMost(1, "crash")
 	if !kept {
 		r.m.lostDisk = true
 		l.disk.term, l.disk.newest = 0, 0
@@ -114,6 +119,25 @@ func unplugged(r *run) {
 	r.leads(s[0], "after the link returned")
 	r.nodual("unplugged")
 	r.movedAtMost(1, "unplugged")
+}
+
+func unpluggedAlone(r *run) {
+	l, s := r.steady()
+	if len(s) > 1 {
+		return
+	}
+	r.met["reboot"]++
+	r.do("kill "+s[0].policy.Name, s[0].kill)
+	r.wait(500)
+	r.do("unplug "+l.policy.Name, func() { l.carrier = false })
+	r.do("start "+s[0].policy.Name, s[0].start)
+	r.wait(1000 + fo/4 + 20 + r.w.rng.IntN(500))
+	r.leads(s[0], "returned while its peer was unplugged")
+	r.do("plug "+l.policy.Name, func() { l.carrier = true })
+	r.wait(500)
+	r.leads(s[0], "after the link returned")
+	r.nodual("unplugged while its peer returned")
+	r.movedAtMost(1, "unplugged while its peer returned")
 }
 
 func paused(r *run) {
@@ -351,8 +375,9 @@ func lateOrder(r *run) {
 		l.order(s[0].id)
 	})
 	r.wait(d + 400)
-	if d > 60 {
+	if d > 70 {
 		r.leads(l, "after an order to a sleeper")
+		r.movedAtMost(0, "order to a sleeper")
 	}
 	r.gapAtMost(0, "order to a sleeper")
 	r.nodual("order to a sleeper")
@@ -391,7 +416,7 @@ func worse(r *run) {
 func preempt(r *run) {
 	r.met["preempt"]++
 	for i, n := range r.w.nodes {
-		n.policy.Preempt, n.policy.Priority = true, 120-10*i
+		n.policy.Preempt, n.policy.Priority, n.policy.PreemptDelay = true, 120-10*i, 1500*time.Millisecond
 	}
 	l, s := r.steady()
 	if l != r.w.nodes[0] {
@@ -402,9 +427,9 @@ func preempt(r *run) {
 	r.leads(s[0], "after the crash")
 	gap := r.m.gap
 	r.do("start "+l.policy.Name, l.start)
-	r.wait(900)
-	r.leads(s[0], "while the preferred node settles")
-	r.wait(800)
+	r.wait(1450)
+	r.leads(s[0], "before the delay is over")
+	r.wait(200)
 	r.leads(l, "after the delay")
 	r.gapAtMost(gap, "preempt")
 	r.nodual("preempt")

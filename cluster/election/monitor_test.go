@@ -1,6 +1,8 @@
 package election_test
 
 import (
+	"time"
+
 	"github.com/tandem-lb/tandem/cluster/election"
 )
 
@@ -9,8 +11,8 @@ const (
 	fo = 200
 	// meets is how long two holders may last once their beats pass both ways: one beat each way and the decision.
 	meets = 40
-	// meetsOneWay: as long as it takes to tell a one-way loss from a beginning: failover/4, a beat, the decision.
-	meetsOneWay = 90
+	// meetsOneWay: as long as it takes the one that does not hear the other to say so: failover/2, a beat, the decision.
+	meetsOneWay = fo/2 + 30
 	// lossy bounds are longer: at 20 % loss, five beats in a row are lost once in 3000 times.
 	lossyFactor = 4
 	// race is how far apart two claims may be that could not know of each other: a beat, its travel, the claim's own time.
@@ -78,7 +80,11 @@ func handing(a, b *node) bool {
 		return false
 	}
 	t := b.p.self.Take
-	return t.From == a.policy.Name && t.Term == b.p.self.Term && b.p.self.Wish
+	if t.From != a.policy.Name || t.Term != b.p.self.Term || !b.p.self.Wish {
+		return false
+	}
+	// An order that was just taken back may cross with the claim. (Where a claim by order is silent until the leader is, nobody sees that.)
+	return a.p == nil || a.p.self.Term < t.Term || at(a.w.now).Sub(a.p.self.Giving.At) < a.policy.Handover+race*time.Millisecond
 }
 
 func (m *monitor) look() {
@@ -221,6 +227,9 @@ func (m *monitor) claim(n *node, d election.Decision) {
 		if at(m.deafFor[n.id]).Before(at(n.p.wire.since)) {
 			w.failf("%s hears nobody and claims on silence", n.policy.Name)
 		}
+	}
+	if d.Reason != election.ReasonOrdered && w.now-n.p.started < ms(n.policy.Settle) {
+		w.failf("%s claims before it has settled", n.policy.Name)
 	}
 	if n.p.self.Leaving || !n.fit || !n.carrier {
 		w.failf("%s claims (%s) though it is unfit or leaving", n.policy.Name, d.Reason)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -115,6 +116,14 @@ func holdsToItsWord(pick source) error {
 		return fmt.Errorf("claims while leaving: %+v for %+v", d, v)
 	case d.Hold && !self.Wish && d.Term <= self.Newest && d.Reason != election.ReasonOrdered:
 		return fmt.Errorf("claims with an old term: %+v for %+v", d, v)
+	case d.Hold && !self.Wish && d.Reason != election.ReasonOrdered && rivals(p, v, now, ""), d.Hold && !self.Wish && rivals(p, v, now, self.Take.From):
+		return fmt.Errorf("claims beside a holder that it hears: %+v for %+v", d, v)
+	case d.Hold && !self.Wish && !onWire(v, d):
+		return fmt.Errorf("claims on silence without the wire: %+v for %+v", d, v)
+	case d.Hold && !self.Wish && d.Reason != election.ReasonOrdered && now.Sub(self.Started) < p.Settle:
+		return fmt.Errorf("claims before it has settled: %+v for %+v", d, v)
+	case d.Hold && !self.Wish && slices.ContainsFunc(v.Peers, func(q election.Peer) bool { return q.Name != p.Name && max(q.Term, q.Newest) > d.Term }):
+		return fmt.Errorf("claims with an old term: %+v for %+v", d, v)
 	case d.HandTo != "" && (!d.Hold || d.HandTerm <= d.Term):
 		return fmt.Errorf("hands over what it does not hold, or with an old term: %+v for %+v", d, v)
 	case !d.Wake.IsZero() && !d.Wake.After(now):
@@ -138,6 +147,30 @@ func holdsToItsWord(pick source) error {
 		return fmt.Errorf("%+v at once, but after %v, before Wake, %+v, for %+v", e, later.Sub(now), f, u)
 	}
 	return nil
+}
+
+// onWire reports whether a claim has what it needs from the wire: a check since the last lateness, by a node that is not deaf,
+// that nobody answered, or only a stranger.
+func onWire(v election.View, d election.Decision) bool {
+	switch d.Reason {
+	case election.ReasonSilence, election.ReasonAlone, election.ReasonUnclaimed, election.ReasonForeign:
+		return !v.Wire.Since.IsZero() && !v.Wire.Since.Before(v.Self.LateAt) && !v.Wire.Deaf && (v.Wire.Probes >= 3 || d.Reason == election.ReasonForeign || !v.Wire.ForeignAt.IsZero())
+	}
+	return true
+}
+
+// rivals reports whether a fresh peer holds, other than the one named.
+func rivals(p election.Policy, v election.View, now time.Time, but string) bool {
+	failover := p.Failover
+	if failover == 0 {
+		failover = 200 * time.Millisecond
+	}
+	for _, q := range v.Peers {
+		if q.Holds && !q.Crashed && !q.Left && q.Name != p.Name && q.Name != but && !q.HeardAt.IsZero() && now.Sub(q.HeardAt) < failover {
+			return true
+		}
+	}
+	return false
 }
 
 func TestDecideHoldsToItsWord(t *testing.T) {

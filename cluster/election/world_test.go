@@ -3,6 +3,7 @@ package election_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/tandem-lb/tandem/cluster/election"
@@ -151,8 +152,9 @@ func (w *world) sayf(format string, args ...any) {
 }
 
 func (w *world) failf(format string, args ...any) {
-	if w.failed == "" {
-		w.failed = fmt.Sprintf("at %d ms: ", w.now) + fmt.Sprintf(format, args...)
+	text := fmt.Sprintf(format, args...)
+	if w.failed == "" && strings.Contains(text, *invariant) {
+		w.failed = fmt.Sprintf("at %d ms: %s", w.now, text)
 		w.sayf("FAILED %s", w.failed)
 	}
 }
