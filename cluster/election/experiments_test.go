@@ -489,8 +489,8 @@ func startedAlone(r *run) {
 
 func flap(r *run) {
 	l, s := r.steady()
-	if s[0].disk.term > l.disk.term {
-		return // s[0] claimed last, and let go at once
+	if s[0].disk.term >= l.disk.term {
+		return // s[0] claimed too, and let go at once
 	}
 	d := 5 + r.w.rng.IntN(fo/2-40)
 	r.do(fmt.Sprintf("the link of %s is down for %d ms", l.policy.Name, d), func() { l.carrier = false })

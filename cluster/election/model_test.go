@@ -29,7 +29,7 @@ var (
 func TestModel(t *testing.T) {
 	n := *schedules
 	if testing.Short() {
-		n = min(n, 2000)
+		n = min(n, 1000)
 	}
 	t.Logf("%d schedules from -seed=%d", n, *seed)
 	defer debug.SetGCPercent(debug.SetGCPercent(800))

@@ -41,7 +41,6 @@ type monitor struct {
 	duals    int // ms with two holders, handovers apart
 	overlap  int // ms with two holders in all
 	moves    int // claims
-	zero     int
 	met      bool
 	oneway   bool
 }

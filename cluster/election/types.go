@@ -19,7 +19,7 @@ type Policy struct {
 // View is all that a node knows at one moment. Times are of this process's monotonic clock; zero means never.
 type View struct {
 	Self  Self
-	Peers []Peer // in any order; nodes that were never heard of since the start are absent
+	Peers []Peer // in any order; nodes that neither beats nor gossip have told of since the start are absent, without beats HeardAt is zero
 	Wire  Wire
 	// Expected is the number of configured peers: with none, nobody needs to be waited for.
 	Expected int

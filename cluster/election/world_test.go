@@ -59,21 +59,20 @@ type world struct {
 
 // node is one host: its kernel and network, and its process, if one runs.
 type node struct {
-	w        *world
-	id       int
-	policy   election.Policy
-	power    bool
-	carrier  bool
-	rx, tx   bool // the network card works
-	foreign  bool // a strange host answers this node alone
-	third    bool // third parties (clients, gateway) are reachable
-	fit      bool
-	rank     int
-	gate     int // shut from this moment on, unless renewed
-	disk     struct{ term, newest uint64 }
-	boots    int
-	p        *process
-	lastHeld int
+	w       *world
+	id      int
+	policy  election.Policy
+	power   bool
+	carrier bool
+	rx, tx  bool // the network card works
+	foreign bool // a strange host answers this node alone
+	third   bool // third parties (clients, gateway) are reachable
+	fit     bool
+	rank    int
+	gate    int // shut from this moment on, unless renewed
+	disk    struct{ term, newest uint64 }
+	boots   int
+	p       *process
 }
 
 // process is the daemon: what is lost with it.
