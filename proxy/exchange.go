@@ -183,8 +183,8 @@ func (c *client) final(w *work, conn *backendConn) (verdict, error) {
 			w.out = appendStatus(w.out[:0], &w.resp)
 			w.out = w.resp.AppendFields(w.out, passedBack)
 			w.out = append(w.out, "\r\n"...)
-			if gone := c.flush(w) != nil; gone {
-				return cancelled, nil // which is not the backend's fault
+			if c.flush(w) != nil {
+				return cancelled, nil //nolint:nilerr // the client is gone, which is not the backend's fault
 			}
 		}
 	}

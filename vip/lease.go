@@ -233,8 +233,8 @@ func (l *lease) check() {
 }
 
 // view is what the run loop looks at.
-func (l *lease) view() (mode fence.Mode, proven time.Duration, lost, gone bool, err error) {
+func (l *lease) view() (mode fence.Mode, proven time.Duration, lost bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.mode, l.proven, l.lost, l.gone, l.err
+	return l.mode, l.proven, l.lost, l.err
 }

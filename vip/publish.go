@@ -15,7 +15,7 @@ import (
 // publish makes the state known, and pokes if it is news.
 func (l *loop) publish() {
 	k := l.k
-	mode, _, lost, _, leaseErr := k.lease.view()
+	mode, _, lost, leaseErr := k.lease.view()
 	k.in.mu.Lock()
 	known, othersAt := len(k.in.others.known) > 0, k.in.others.at
 	k.in.mu.Unlock()
@@ -77,7 +77,7 @@ func (l *loop) wake(now time.Time) time.Time {
 			next = t
 		}
 	}
-	mode, proven, _, _, _ := l.k.lease.view()
+	mode, proven, _, _ := l.k.lease.view()
 	if passes(mode) {
 		first(now.Add(max(0, proven+l.k.lease.budget-l.k.sys.Clock())))
 	}

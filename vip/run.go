@@ -202,7 +202,7 @@ func (l *loop) guard(now time.Time) {
 // goal is the wish, if nothing forbids it. A wire that is gone ends holding at once; an own address that is missing only keeps it from beginning, what to make of
 // it meanwhile is the election's business.
 func (l *loop) goal() goal {
-	mode, _, _, _, _ := l.k.lease.view()
+	mode, _, _, _ := l.k.lease.view()
 	hold := l.wish.Hold && l.wishSeq >= l.needSeq && !l.barred && l.port != nil && l.fact.Why(nil) == ""
 	if !passes(mode) {
 		hold = hold && l.linkUp && l.permanent() == nil
@@ -249,7 +249,7 @@ func (l *loop) appearing(now time.Time) bool {
 
 // facts is what is so, in the words of the plan.
 func (l *loop) facts(now time.Time) fact {
-	mode, _, lost, _, _ := l.k.lease.view()
+	mode, _, lost, _ := l.k.lease.view()
 	f := fact{mode: mode, armed: l.armed, busy: l.busy || now.Before(l.retryAt) || l.appearing(now), vanished: l.gap, renew: !now.Before(l.renewAt)}
 	for _, p := range l.k.cfg.Addresses {
 		if l.mine[p] {

@@ -23,7 +23,7 @@ func mapKeys[M ~map[K]V, K comparable, V any](m M) iter.Seq[K] { return maps.Key
 
 // again begins the announcements anew, if this node holds and speaks. Without a reason they are not worth a line in the log.
 func (l *loop) again(reason string, now time.Time) {
-	if mode, _, _, _, _ := l.k.lease.view(); mode == fence.Open {
+	if mode, _, _, _ := l.k.lease.view(); mode == fence.Open {
 		l.schedule.Restart(now)
 		l.reason = reason
 	}
@@ -36,7 +36,7 @@ func (l *loop) speak(now time.Time) {
 	if due.IsZero() || now.Before(due) || l.port == nil || !ok {
 		return
 	}
-	if mode, _, _, _, _ := l.k.lease.view(); mode != fence.Open {
+	if mode, _, _, _ := l.k.lease.view(); mode != fence.Open {
 		l.schedule.Stop() // lost a moment ago
 		return
 	}
@@ -89,7 +89,7 @@ func (l *loop) announcements(mac announce.MAC) [][]byte {
 // hear looks at frames of others that claim a virtual address: answers to the wire check, and, while this node holds, sightings.
 func (l *loop) hear(claims []seen, now time.Time) {
 	k := l.k
-	mode, _, _, _, _ := k.lease.view()
+	mode, _, _, _ := k.lease.view()
 	own := k.own(l.fact)
 	for _, c := range claims {
 		k.in.mu.Lock()

@@ -26,6 +26,7 @@ type Config struct {
 // Kind names a message.
 type Kind uint8
 
+// What nodes say to each other.
 const (
 	Bye    Kind = iota + 1 // this process is about to stop; silence after it is not a crash
 	Take                   // take the VIP over, with Term

@@ -98,12 +98,12 @@ func TestStreamComesBack(t *testing.T) {
 		w := &wires{}
 		a, b := pair(t, w)
 		w.endAll(addrA, io.EOF)
-		settle(2 * redialMax)
+		settle(2 * redialWithin)
 		up(t, a, "b")
 		up(t, b, "a")
 		b.stop()
 		b = start(t, w, configOf("b", 3, addrB, addrA))
-		settle(2 * redialMax)
+		settle(2 * redialWithin)
 		up(t, a, "b")
 		if s := a.States()["b"]; s.Boot != 3 || !s.ByeAt.IsZero() {
 			t.Errorf("%+v, want the new boot and no bye", s)

@@ -55,24 +55,24 @@ func (p *Streams) tellRefusal(conn net.Conn, dialed netip.AddrPort, s *stream, e
 	if !p.mayTell(cause.Error(), host) {
 		return
 	}
-	switch cause {
-	case errKey:
+	switch {
+	case errors.Is(cause, errKey):
 		log.Warn("stream refused, the other node has another key: give all nodes the same cluster.key_file")
-	case errNoKey:
+	case errors.Is(cause, errNoKey):
 		log.Warn("stream refused, one node has a key and the other is insecure: give all nodes the same cluster.key_file")
-	case errVersion:
+	case errors.Is(cause, errVersion):
 		log.Warn("stream refused, the other node speaks another version of the protocol: run the same version of tandem on all nodes")
-	case errCluster:
+	case errors.Is(cause, errCluster):
 		log.Warn("stream refused, the other node's cluster has another name: give each cluster its own key", "peer", s.name)
-	case errSelf:
+	case errors.Is(cause, errSelf):
 		log.Warn("stream refused, it leads to this node itself: take the own address out of cluster.peers")
-	case errSameName:
+	case errors.Is(cause, errSameName):
 		log.Warn("stream refused, the other node has this node's name: give each node its own", "peer", s.name)
-	case errCrowded:
+	case errors.Is(cause, errCrowded):
 		log.Warn("stream refused, too many nodes: at most 16 peers are possible", "peer", s.name)
-	case errProof:
+	case errors.Is(cause, errProof):
 		log.Warn("stream refused, the proof of the key is wrong: somebody without the key tries to get in")
-	case errForeign:
+	case errors.Is(cause, errForeign):
 		log.Warn("stream refused, this is not a tandem: something else connects to this port")
 	}
 }

@@ -15,8 +15,8 @@ const (
 	dialTime  = time.Second
 	// maxStrangers is how many connections from unknown addresses may be in their handshake.
 	maxStrangers = 8
-	redialMin    = 200 * time.Millisecond
-	redialMax    = 500 * time.Millisecond
+	redialAfter  = 200 * time.Millisecond
+	redialWithin = 500 * time.Millisecond
 	// patience is how long a peer may be without a stream before that is told: its host may be booting.
 	patience = 10 * time.Second
 )
@@ -96,7 +96,7 @@ func (p *Streams) dialLoop(ctx context.Context, addr netip.AddrPort) {
 				p.log.Warn("no stream to a peer: its crash would be noticed by its silence only; still dialing", "addr", addr, "err", err)
 			}
 		}
-		sleep(ctx, redialMin+rand.N(redialMax-redialMin))
+		sleep(ctx, redialAfter+rand.N(redialWithin-redialAfter))
 	}
 }
 
@@ -228,7 +228,7 @@ func (p *Streams) keepAlive(ctx context.Context, s *stream) {
 		case <-s.done:
 			return
 		case <-ctx.Done():
-			s.farewell()
+			s.farewell() //nolint:contextcheck // ctx is done, and the bye must still go out
 			return
 		}
 	}

@@ -88,9 +88,9 @@ func check(cfg Config) (seal.Key, error) {
 // Run sends and receives until ctx is done, and returns when all that it started has ended. It may be called once. Beats that Publish has made
 // urgent are still sent when ctx is done.
 func (p *Pulse) Run(ctx context.Context) error {
-	real := p.cfg.Transport == nil
+	own := p.cfg.Transport == nil
 	tr := p.cfg.Transport
-	if real {
+	if own {
 		s, err := openSocket(p.cfg.Bind)
 		if err != nil {
 			return fmt.Errorf("listen for beats on %s (udp): %w", p.cfg.Bind, err)
@@ -109,7 +109,7 @@ func (p *Pulse) Run(ctx context.Context) error {
 	var err error
 	wg.Go(func() { // beater
 		defer cancel()
-		if real {
+		if own {
 			// Never unlocked: the thread has another priority than its siblings, and ends with this goroutine.
 			runtime.LockOSThread()
 			p.news.priority(setRealTime())

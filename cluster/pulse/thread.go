@@ -154,12 +154,12 @@ func (t *thread) drain(tr Transport) {
 // means that the wall clock was stepped; then the datagram is as old as it can be.
 func (t *thread) arrival(stamp int64) time.Duration {
 	now := time.Now()
-	real := t.p.board.real(now)
+	arrived := t.p.board.real(now)
 	age := time.Duration(now.UnixNano() - stamp)
-	if oldest := real - t.lastEmpty; age < 0 || age > oldest {
+	if oldest := arrived - t.lastEmpty; age < 0 || age > oldest {
 		age = oldest
 	}
-	return real - age
+	return arrived - age
 }
 
 // take hands one datagram to the table and publishes what it did.

@@ -38,10 +38,9 @@ func (m MAC) String() string { return net.HardwareAddr(m[:]).String() }
 // Broadcast is Ethernet's.
 func Broadcast() MAC { return MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff} }
 
-// appendEther begins a frame.
-func appendEther(b []byte, dst, src MAC, typ uint16) []byte {
-	b = append(b, dst[:]...)
-	b = append(b, src[:]...)
+// ether begins a frame.
+func ether(dst, src MAC, typ uint16) []byte {
+	b := append(dst[:], src[:]...)
 	return binary.BigEndian.AppendUint16(b, typ)
 }
 
@@ -54,7 +53,7 @@ func arpFrame(dst, src MAC, op arp.Operation, sha MAC, spa netip.Addr, tha MAC, 
 	if err != nil {
 		return nil // never, says its documentation
 	}
-	return append(appendEther(nil, dst, src, unix.ETH_P_ARP), body...)
+	return append(ether(dst, src, unix.ETH_P_ARP), body...)
 }
 
 // Gratuitous is the request form of an announcement: everybody who has an entry for vip updates it to mac. src is the sender on
@@ -85,7 +84,7 @@ func ndFrame(dst, src MAC, from, to netip.Addr, m ndp.Message) []byte {
 	if err != nil {
 		return nil // an IPv4 address: callers choose by family
 	}
-	b := appendEther(nil, dst, src, unix.ETH_P_IPV6)
+	b := ether(dst, src, unix.ETH_P_IPV6)
 	b = append(b, 0x60, 0, 0, 0)
 	b = binary.BigEndian.AppendUint16(b, uint16(len(body)))
 	b = append(b, unix.IPPROTO_ICMPV6, ndp.HopLimit)

@@ -111,8 +111,8 @@ func FuzzParse(f *testing.F) {
 	f.Add(Gratuitous(a, b, addr("10.0.0.10")))
 	f.Add(Unsolicited(a, b, addr("2001:db8::10"), MAC{}, netip.Addr{}))
 	// Lengths that lie: hardware addresses of 255 bytes, protocol addresses of 16.
-	f.Add(append(appendEther(nil, a, b, 0x0806), 0, 1, 8, 0, 255, 4, 0, 1, 0, 0))
-	f.Add(append(appendEther(nil, a, b, 0x0806), append([]byte{0, 1, 8, 0, 6, 16, 0, 1}, make([]byte, 44)...)...))
+	f.Add(append(ether(a, b, 0x0806), 0, 1, 8, 0, 255, 4, 0, 1, 0, 0))
+	f.Add(append(ether(a, b, 0x0806), append([]byte{0, 1, 8, 0, 6, 16, 0, 1}, make([]byte, 44)...)...))
 	// An advertisement whose IPv6 length is longer than the frame.
 	long := Unsolicited(a, b, addr("2001:db8::10"), MAC{}, netip.Addr{})
 	long[etherSize+4] = 0xff

@@ -45,7 +45,7 @@ func (k Knock) Frame(dst, src MAC) []byte {
 	from, to := k.Mine.Addr(), k.Theirs.Addr()
 	if to.Is4() {
 		binary.BigEndian.PutUint16(tcp[16:], checksum(pseudo4(from, to, unix.IPPROTO_TCP, len(tcp)), tcp[:]))
-		b := appendEther(nil, dst, src, unix.ETH_P_IP)
+		b := ether(dst, src, unix.ETH_P_IP)
 		head := []byte{0x45, 0, 0, ip4Size + len24/4, 0, 0, 0x40, 0, 64, unix.IPPROTO_TCP, 0, 0}
 		head = append(head, from.AsSlice()...)
 		head = append(head, to.AsSlice()...)
@@ -53,7 +53,7 @@ func (k Knock) Frame(dst, src MAC) []byte {
 		return append(append(b, head...), tcp[:]...)
 	}
 	binary.BigEndian.PutUint16(tcp[16:], checksum(pseudo6(from, to, unix.IPPROTO_TCP, len(tcp)), tcp[:]))
-	b := appendEther(nil, dst, src, unix.ETH_P_IPV6)
+	b := ether(dst, src, unix.ETH_P_IPV6)
 	b = append(b, 0x60, 0, 0, 0, 0, byte(len(tcp)), unix.IPPROTO_TCP, 64)
 	b = append(b, from.AsSlice()...)
 	b = append(b, to.AsSlice()...)

@@ -40,8 +40,9 @@ func (s *Schedule) Due() time.Time {
 // Sent records that an announcement went out at now. Announcements that were missed meanwhile are not made up for.
 func (s *Schedule) Sent(now time.Time) {
 	s.sent++
+	planned := len(offsets())
 	for due := s.Due(); !due.IsZero() && !due.After(now); due = s.Due() {
-		if s.sent >= len(offsets()) && s.Refresh > 0 {
+		if s.sent >= planned && s.Refresh > 0 {
 			s.sent += max(1, int(now.Sub(due)/s.Refresh))
 			continue
 		}

@@ -39,7 +39,7 @@ func Run(ctx context.Context, cfg *configs.Config, version Version, log hclog.Lo
 		log.Warn("run_dir cannot be locked; a second daemon on this host would take the VIP from this one", "err", err)
 	}
 	defer lock.Release()
-	d, err := assemble(cfg, version, log)
+	d, err := assemble(cfg, version, log) //nolint:contextcheck // the drain begins when ctx is done
 	if err != nil {
 		return err
 	}
