@@ -9,7 +9,6 @@ import (
 
 // gone tells the story of a backend that goes and comes back under load, and returns what the client saw until the pool had adapted.
 func gone(t *try, go1, back func(*scene, *lab.Backend) error) (*scene, lab.Report) {
-	t.Helper()
 	s := start(t, lab.PairConfig{})
 	b := s.Backends[0]
 	s.must(go1(s, b))

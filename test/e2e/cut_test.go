@@ -11,7 +11,6 @@ import (
 
 // cutOff tells the story of a leader that is cut off from everybody, and comes back.
 func cutOff(t *try, how func(*lab.Lab, *lab.Host) (*lab.Fault, error)) *scene {
-	t.Helper()
 	s := start(t, lab.PairConfig{})
 	f := s.fault(how(s.Lab, s.leader.Host))
 	s.takenOver(s.standby)
@@ -88,7 +87,6 @@ func TestTwoHoldersBecomeOneAtTheHealAndNoClientIsLeftBehind(t *testing.T) {
 
 // split tells the story of two holders, which meet again, and of clients that never ask who has the VIP.
 func split(t *try, how func(*scene) (*lab.Fault, error)) {
-	t.Helper()
 	s := start(t, lab.PairConfig{Quiet: 4})
 	var quiet []*lab.Client
 	for _, h := range s.Quiet {
