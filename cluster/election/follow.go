@@ -67,6 +67,9 @@ func (s *scene) standby(h Peer) Decision {
 	d := s.stay(ReasonPeerHolds, h.Name)
 	d.Check = s.settledHalf() && s.quiet(h) && !s.outdated()
 	s.memo.despite = false
+	if h.Term > s.v.Self.Term && h.HeardAt.After(s.doubt()) {
+		s.memo.late = false // somebody has claimed since: what this node slept through is settled
+	}
 	d.Wants = s.wants(h)
 	return d
 }
