@@ -33,6 +33,7 @@ type State struct {
 	Gate      string    // "nftables", or why there is none
 	Took      Took      // of the last claim
 	Err       error     // why the wish is not yet the fact
+	Barred    error     // why this node could not claim now although the link is up: a VIP is on it for good; nil while it holds
 	Sightings []Sighting
 	Readded   int // how often a VIP had to be put back since the start
 

@@ -343,13 +343,13 @@ func leftoversAreSweptAtTheStart(s *story) {
 func permanentAddressIsAnError(s *story) {
 	s.leave(s.cfg.Addresses[0], true)
 	s.keep, s.stop = s.run(s.cfg, testLog(s.t))
-	s.must(soon, "it says so", func() bool { return s.keep.State().Err != nil })
+	s.must(soon, "it says so", func() bool { return s.keep.State().Err != nil && s.keep.State().Barred != nil })
 	s.keep.Want(vip.Wish{Hold: true, Term: 1})
 	s.never(50*time.Millisecond, "it claims", s.holds)
 	s.expect("the address is still there", s.has(s.cfg.Addresses[0]))
 	s.expect("the gate keeps it silent", !s.answers(s.cfg.Addresses[0].Addr()) && !s.serves(s.cfg.Addresses[0].Addr()))
 	s.remove(s.cfg.Addresses[0])
-	s.must(soon, "it is content", func() bool { return s.keep.State().Err == nil })
+	s.must(soon, "it is content", func() bool { return s.keep.State().Err == nil && s.keep.State().Barred == nil })
 	s.renew()
 	s.hold(1)
 }

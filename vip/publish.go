@@ -35,7 +35,7 @@ func (l *loop) publish() {
 	if len(l.fact.MAC) > 0 {
 		st.MACs = append(st.MACs, slices.Clone(l.fact.MAC))
 	}
-	st.Err = l.err(lost, leaseErr)
+	st.Err, st.Barred = l.err(lost, leaseErr), l.permanent()
 
 	k.smu.Lock()
 	st.Gate = k.st.Gate

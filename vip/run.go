@@ -70,6 +70,7 @@ type loop struct {
 	defend      bool
 	defendNews  bool
 	readded     int
+	forGood     error // of permanent, as told
 
 	renewAt, askAt, retryAt, portAt, gateAt time.Time
 }
@@ -155,6 +156,7 @@ func (l *loop) fail(what string, err error) (news bool) {
 func (l *loop) turn(ctx context.Context, now time.Time) time.Time {
 	claims := l.look(ctx, now)
 	l.guard(now)
+	l.tellPermanent()
 	for _, s := range plan(l.goal(), l.facts(now)) {
 		if !l.do(s, now) {
 			break
@@ -217,6 +219,18 @@ func (l *loop) permanent() error {
 		return nil
 	}
 	return permanent(l.fact, l.k.vips)
+}
+
+// tellPermanent tells the log, for nobody may look at the state before it is this node's turn to claim.
+func (l *loop) tellPermanent() {
+	err := l.permanent()
+	switch was := l.forGood; {
+	case err != nil && (was == nil || was.Error() != err.Error()):
+		l.k.log.Error("a vip is on the link for good, this node cannot lead", "err", err)
+	case err == nil && was != nil:
+		l.k.log.Info("no vip is on the link for good any more")
+	}
+	l.forGood = err
 }
 
 func permanent(f link.Fact, vips []netip.Addr) error {

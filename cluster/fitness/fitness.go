@@ -19,6 +19,7 @@ type Inputs struct {
 	LinkUp    bool     // carrier, administratively up, an own address present
 	LinkWhy   string   // why the link is not up, in a few words
 	Link      string   // its name, for Why
+	Barred    string   // why the VIP cannot be claimed on a link that is up; empty: nothing
 	Listeners []string // names of the listeners that could not open, in any order
 }
 
@@ -40,6 +41,10 @@ func Judge(in Inputs) Verdict {
 			reason = "down"
 		}
 		why = append(why, strings.TrimSpace(fmt.Sprintf("link %s: %s", in.Link, reason)))
+	}
+	if in.Barred != "" {
+		v.Fit = false
+		why = append(why, in.Barred)
 	}
 	if n := len(in.Listeners); n > 0 {
 		v.Rank = min(n*perListener, maxRank)

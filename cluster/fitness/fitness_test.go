@@ -10,6 +10,8 @@ func TestJudge(t *testing.T) {
 	}{
 		{"all is well", Inputs{LinkUp: true, Link: "eth0"}, Verdict{Fit: true}},
 		{"no carrier", Inputs{Link: "eth0", LinkWhy: "no carrier"}, Verdict{Why: "link eth0: no carrier"}},
+		{"a VIP that cannot be claimed", Inputs{LinkUp: true, Link: "eth0", Barred: "10.0.0.10 is on it for good"},
+			Verdict{Why: "10.0.0.10 is on it for good"}},
 		{"down, nobody knows why", Inputs{Link: "eth0"}, Verdict{Why: "link eth0: down"}},
 		{"a listener that cannot open only ranks", Inputs{LinkUp: true, Listeners: []string{"web"}},
 			Verdict{Fit: true, Rank: 100, Why: "cannot open listener web"}},

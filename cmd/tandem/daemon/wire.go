@@ -102,6 +102,9 @@ func (f *fitJudge) run(ctx context.Context) error {
 func (f *fitJudge) inputs() fitness.Inputs {
 	s := f.keeper.State()
 	in := fitness.Inputs{LinkUp: s.LinkUp, LinkWhy: s.LinkWhy}
+	if s.Barred != nil {
+		in.Barred = s.Barred.Error()
+	}
 	if c := f.closed.Load(); c != nil {
 		in.Listeners = *c
 	}
