@@ -39,8 +39,8 @@ func readLine(line string) finding {
 	}
 	if _, rest, ok := strings.Cut(text, "with unacceptable label "); ok {
 		label, err := strconv.QuotedPrefix(rest)
-		if err != nil {
-			return finding{}
+		if err != nil || label == `""` {
+			return finding{} // no tandem: theirs are never empty. A connection that ends before its first byte is told so, too
 		}
 		return finding{cause: wrongName, from: from, reason: "its cluster name is " + label}
 	}

@@ -14,6 +14,7 @@ func TestLinesOfMemberlistAreUnderstood(t *testing.T) {
 			finding{node: "lb2", udpLost: true}},
 		{`[ERR] memberlist: discarding stream with unacceptable label "other": from=10.0.0.12:5`,
 			finding{cause: wrongName, from: "10.0.0.12:5", reason: `its cluster name is "other"`}},
+		{`[ERR] memberlist: discarding packet with unacceptable label "": from=1.2.3.4:5`, finding{}},
 		{`[ERR] memberlist: discarding packet with unacceptable label "a\": from=1.2.3.4:5": from=10.0.0.12:7946`, // a forged label
 			finding{cause: wrongName, from: "10.0.0.12:7946", reason: `its cluster name is "a\": from=1.2.3.4:5"`}},
 		{"[ERR] memberlist: Decrypt packet failed: no installed keys could decrypt the message from=10.0.0.12:7946",

@@ -204,3 +204,17 @@ func TestLostUDPIsTold(t *testing.T) {
 		a.want(1, "info", "problem is over", addr2.String(), "udp")
 	})
 }
+
+func TestWhatIsNotYetKnownIsNoOtherVersion(t *testing.T) {
+	// A node gossips a moment before it has been told what to say of itself.
+	pair(t, func(_ *Config, m *Meta) { *m = Meta{} }, func(_ *gossiptest.Network, a, b *node) {
+		pass(time.Second)
+		a.wantState("lb2", Alive)
+		a.want(0, "error", "version does not fit")
+		b.want(0, "error", "version does not fit")
+		b.SetMeta(Meta{Boot: 2, Version: "v2", Protocol: 2})
+		pass(time.Second)
+		a.want(1, "error", "version does not fit")
+		b.want(1, "error", "version does not fit")
+	})
+}

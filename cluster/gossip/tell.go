@@ -40,6 +40,9 @@ func (w *watcher) compare(m Member, now time.Time) {
 	own := w.g.meta
 	w.g.mu.Unlock()
 	peer := m.Addr.String()
+	if own.Protocol == 0 || m.Meta.Protocol == 0 {
+		return // one of the two has not yet been told what to say of itself
+	}
 	if own.Protocol != m.Meta.Protocol {
 		w.lasting(peer, otherProtocol, m.Name, fmt.Sprintf("it (%s) speaks protocol %d of beats and stream, this node (%s) %d",
 			m.Meta.Version, m.Meta.Protocol, own.Version, own.Protocol), now)
