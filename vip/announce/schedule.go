@@ -12,9 +12,12 @@ type Schedule struct {
 	sent    int
 }
 
+// planned is how many announcements follow the start before the refreshes begin.
+const planned = 5
+
 // offsets of the first announcements from the start.
-func offsets() [5]time.Duration {
-	return [5]time.Duration{0, 50 * time.Millisecond, 200 * time.Millisecond, 1100 * time.Millisecond, 2200 * time.Millisecond}
+func offsets() [planned]time.Duration {
+	return [planned]time.Duration{0, 50 * time.Millisecond, 200 * time.Millisecond, 1100 * time.Millisecond, 2200 * time.Millisecond}
 }
 
 // Restart begins the schedule: the next announcement is due now.
@@ -40,7 +43,6 @@ func (s *Schedule) Due() time.Time {
 // Sent records that an announcement went out at now. Announcements that were missed meanwhile are not made up for.
 func (s *Schedule) Sent(now time.Time) {
 	s.sent++
-	planned := len(offsets())
 	for due := s.Due(); !due.IsZero() && !due.After(now); due = s.Due() {
 		if s.sent >= planned && s.Refresh > 0 {
 			s.sent += max(1, int(now.Sub(due)/s.Refresh))
