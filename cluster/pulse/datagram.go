@@ -156,7 +156,6 @@ func flags(b *Beat) (f uint16) {
 		{b.Holds, flagHolds}, {b.Fit, flagFit}, {b.Wants, flagWants}, {b.HearsOthers, flagHearsOthers},
 		{b.Served, flagServed}, {b.Late, flagLate}, {b.Leaving, flagLeaving},
 		{b.Answered, flagAnswered}, {b.Settling, flagSettling},
-		{b.Answered, flagAnswered}, {b.Settling, flagSettling},
 	} {
 		if x.on {
 			f |= x.bit
@@ -169,6 +168,5 @@ func setFlags(b *Beat, f uint16) {
 	b.Holds, b.Fit, b.Wants = f&flagHolds != 0, f&flagFit != 0, f&flagWants != 0
 	b.HearsOthers, b.Served = f&flagHearsOthers != 0, f&flagServed != 0
 	b.Late, b.Leaving = f&flagLate != 0, f&flagLeaving != 0
-	b.Answered, b.Settling = f&flagAnswered != 0, f&flagSettling != 0
 	b.Answered, b.Settling = f&flagAnswered != 0, f&flagSettling != 0
 }
