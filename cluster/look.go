@@ -66,10 +66,13 @@ func (n *Node) lookAtPeers(ctx context.Context, members []gossip.Member, now tim
 	streams := n.Streams.States()
 	for name, b := range n.Pulse.Snapshot() {
 		w := n.watch(name)
-		w.arrivedAt = b.ArrivedAt
 		if b.Beat.Holds && !w.held {
-			w.heldSince = now
+			w.heldSince = time.Time{}
+			if !w.arrivedAt.IsZero() {
+				w.heldSince = now // this node has seen it begin
+			}
 		}
+		w.arrivedAt = b.ArrivedAt
 		w.held, w.whole = b.Beat.Holds, b.Beat.Rank == 0
 		s := streams[name]
 		n.ask(ctx, name, w, s, now)

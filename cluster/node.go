@@ -66,6 +66,7 @@ type Node struct {
 	going      bool // this node, handing over, has fallen silent on ARP and ND and said so
 	released   bool // the leader that hands over has fallen silent
 	decided    election.Decision
+	told       election.Decision // the newest that was logged
 	peers      map[string]*watched
 	macs       map[string][]net.HardwareAddr
 	confirmed  chan confirmation

@@ -23,11 +23,16 @@ func (n *Node) story(v election.View, f Facts, d election.Decision, now time.Tim
 	for _, p := range v.Peers {
 		n.tellPeer(p, now)
 	}
-	o := n.decided
-	if d.Hold != o.Hold || d.Reason != o.Reason || d.Peer != o.Peer {
-		n.log.Info("decided", "hold", d.Hold, "term", d.Term, "reason", d.Reason.String(), "about", d.Peer)
+	log := n.log
+	if d.Peer != "" {
+		log = log.With("about", d.Peer)
 	}
-	if d.Hold && !o.Hold {
+	o := n.told
+	if (d.Hold != o.Hold || d.Reason != o.Reason || d.Peer != o.Peer) && !n.looking(d, now) {
+		n.told = d
+		log.Info("decided", "hold", d.Hold, "term", d.Term, "reason", d.Reason.String())
+	}
+	if d.Hold && !n.decided.Hold {
 		n.claim = n.beginClaim(v, d, now)
 	}
 	up := f.Holds
@@ -39,7 +44,12 @@ func (n *Node) story(v election.View, f Facts, d election.Decision, now time.Tim
 		n.tellTakeover(now)
 		return
 	}
-	n.log.Info("no longer holds", "term", n.term, "reason", d.Reason.String(), "about", d.Peer)
+	log.Info("no longer holds", "term", n.term, "reason", d.Reason.String())
+}
+
+// looking reports whether the link has not been looked at yet, just after the start: that it is not up then is no news.
+func (n *Node) looking(d election.Decision, now time.Time) bool {
+	return d.Reason == election.ReasonLinkDown && n.told.Reason == "" && now.Sub(n.started) < n.Policy.Settle/2
 }
 
 func (n *Node) beginClaim(v election.View, d election.Decision, now time.Time) claim {
@@ -62,7 +72,11 @@ func (n *Node) beginClaim(v election.View, d election.Decision, now time.Time) c
 func (n *Node) tellTakeover(now time.Time) {
 	c := n.claim
 	took := now.Sub(c.sign)
-	n.log.Info("took over", "from", c.from, "term", n.term, "reason", c.reason.String(),
+	log := n.log
+	if c.from != "" {
+		log = log.With("from", c.from)
+	}
+	log.Info("took over", "term", n.term, "reason", c.reason.String(),
 		"noticed_after", c.at.Sub(c.sign).Round(100*time.Microsecond), "claimed_in", now.Sub(c.at).Round(100*time.Microsecond),
 		"took", took.Round(100*time.Microsecond))
 	n.failovers = append(n.failovers, Failover{At: now, From: c.from, Term: n.term, Reason: c.reason, Took: took})
@@ -76,6 +90,9 @@ func (n *Node) tellPeer(p election.Peer, now time.Time) {
 	w := n.watch(p.Name)
 	is := n.stateOf(p, now)
 	was := w.state
+	if was == PeerLeft && is == PeerSilent {
+		return // it said goodbye and is on its way back: nothing was lost meanwhile
+	}
 	if is == was || (is == PeerUnknown && was == "") {
 		return
 	}

@@ -36,12 +36,24 @@ func (s *scene) lead() Decision {
 	if s.memo.why == "" {
 		s.memo.why = ReasonHolds
 	}
-	d := s.hold(max(self.Term, 1), s.memo.why, s.memo.whyPeer)
+	d := s.hold(s.term(), s.memo.why, s.memo.whyPeer)
 	if rival != "" {
 		d.Reason, d.Peer = ReasonMeeting, rival
 		return d
 	}
 	return s.move(d)
+}
+
+// term is that of the present hold. It stays, but for one case: a peer claimed with a newer one and let go again. Then this
+// node takes a still newer one, so that the newest term is the leader's: by it the others tell whose silence matters.
+func (s *scene) term() uint64 {
+	self := s.v.Self
+	for _, q := range s.peers {
+		if self.Holds && s.fresh(q) && !q.Holds && q.Term > self.Term {
+			return s.next()
+		}
+	}
+	return max(self.Term, 1)
 }
 
 // meet looks at every other holder that is heard: lost if this node has to let go, else rival is one that has to.

@@ -233,10 +233,10 @@ func (m *monitor) claim(n *node, d election.Decision) {
 	if n.p.self.Leaving || !n.fit || !n.carrier {
 		w.failf("%s claims (%s) though it is unfit or leaving", n.policy.Name, d.Reason)
 	}
-	if silence && w.loss == 0 {
+	if (silence || d.Reason == election.ReasonVacant) && w.loss == 0 {
 		for j, h := range w.nodes {
 			if a := m.answers[j][n.id]; j != n.id && a != 0 && w.now-a > 150 && n.rx && n.tx {
-				w.failf("%s claims on silence though %s answers on the wire", n.policy.Name, h.policy.Name)
+				w.failf("%s claims (%s) though %s answers on the wire", n.policy.Name, string(d.Reason), h.policy.Name)
 			}
 		}
 	}

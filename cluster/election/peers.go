@@ -50,7 +50,7 @@ func (s *scene) unhearing(grace time.Duration) (Peer, bool) {
 }
 
 // accounted reports whether the last claim is known to have ended: its owner is heard and does not hold, or is dead, or has
-// left. Then nobody needs to be looked for on the wire. Where the owner is unknown, or this node itself, every peer must be
+// left. What was said longer ago than failover/4 is not good enough: it may have claimed since. Then nobody needs to be looked for on the wire. Where the owner is unknown, or this node itself, every peer must be
 // accounted for. It assumes that no fresh peer holds.
 func (s *scene) accounted() (ok bool, why Reason, peer string) {
 	if s.memo.late || s.memo.despite {
@@ -60,7 +60,7 @@ func (s *scene) accounted() (ok bool, why Reason, peer string) {
 	doubt := s.doubt()
 	known, owners := 0, 0
 	for _, q := range s.peers {
-		ok := q.HeardAt.After(doubt) && (q.Crashed || q.Left || s.fresh(q))
+		ok := q.HeardAt.After(doubt) && (q.Crashed || q.Left || s.fresh(q) && !s.passed(q.HeardAt.Add(s.p.Failover/4)))
 		owner := q.Term == s.newest && s.newest > 0
 		switch {
 		case owner && !ok:

@@ -67,7 +67,7 @@ func (r Reason) String() string {
 	case ReasonMeeting:
 		return "the other holder has to let go"
 	case ReasonHanding:
-		return "the peer does not hold yet"
+		return "the VIP is being handed over"
 	case ReasonCancelled:
 		return "the peer did not take over in time"
 	case ReasonLinkDown:
