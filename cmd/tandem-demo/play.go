@@ -247,6 +247,7 @@ func table(w io.Writer, verdicts []verdict) int {
 	}
 	_ = t.Flush()
 	fmt.Fprintln(w, "\nThe blackout is the longest time between two requests that were answered; at 200 a second it is 5 ms at best.")
+	fmt.Fprintln(w, "Two holders: after a kill -9 the dead node's kernel still answers ARP, for up to 0.2 s, until its gate shuts. Clients have followed the new one by then.")
 	if late > 50*time.Millisecond {
 		fmt.Fprintf(w, "This machine is busy: the client itself was late by up to %v, so that these times say more about it than about the pair.\n", late.Round(time.Millisecond))
 	}
