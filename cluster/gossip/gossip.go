@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -32,6 +33,7 @@ type Gossip struct {
 	meta    Meta
 	table   table
 	events  []event
+	open    []Problem
 	dropped int  // log lines that found no room in events
 	closed  bool // Run is over: stray callbacks change nothing
 }
@@ -140,6 +142,13 @@ func (g *Gossip) Snapshot() []Member {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.table.snapshot()
+}
+
+// Problems returns what keeps peers from being full members now, at most a second late. A problem that is not seen for 10 s is over.
+func (g *Gossip) Problems() []Problem {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Clone(g.open)
 }
 
 // Changed is poked when Snapshot has something new. It has room for one poke and is never closed; one reader may use it.

@@ -79,7 +79,7 @@ func TestProblemsAreToldOncePerMinuteAndWhenOver(t *testing.T) {
 	p := problems{}
 	told := 0
 	for range 150 { // a minute and a quarter, twice a second
-		if p.seen("a", wrongKey, false, now) {
+		if p.seen("a", wrongKey, "", "", false, now) {
 			told++
 		}
 		now = now.Add(500 * time.Millisecond)
@@ -87,7 +87,7 @@ func TestProblemsAreToldOncePerMinuteAndWhenOver(t *testing.T) {
 	if told != 2 {
 		t.Errorf("told %d times in 75 s, want 2", told)
 	}
-	if !p.seen("a", wrongName, false, now) || !p.seen("b", wrongKey, true, now) {
+	if !p.seen("a", wrongName, "", "", false, now) || !p.seen("b", wrongKey, "", "", true, now) {
 		t.Error("another cause and another peer are other problems")
 	}
 	if over := p.expire(now.Add(gone)); len(over) != 2 {
@@ -97,7 +97,7 @@ func TestProblemsAreToldOncePerMinuteAndWhenOver(t *testing.T) {
 		t.Errorf("cleared %+v", over)
 	}
 	for i := range 1000 {
-		p.seen(fmt.Sprint("forged", i), wrongKey, false, now)
+		p.seen(fmt.Sprint("forged", i), wrongKey, "", "", false, now)
 	}
 	if len(p) > maxProblems {
 		t.Errorf("%d problems, want at most %d", len(p), maxProblems)

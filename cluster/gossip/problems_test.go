@@ -48,6 +48,9 @@ func TestWrongKeyIsTold(t *testing.T) {
 		only(a, "error", "cluster key differs", addr2.String(), "its key is another one", "key_file")
 		only(b, "error", "cluster key differs", addr1.String(), "its key is another one")
 		a.want(0, "info", "node joined")
+		if p := a.Problems(); len(p) != 1 || !strings.Contains(p[0].Text, "10.0.0.12 has another key") {
+			a.t.Errorf("problems: %+v", p)
+		}
 
 		pass(2 * time.Minute) // told again each minute
 		a.want(3, "error", "cluster key differs")
@@ -58,6 +61,9 @@ func TestWrongKeyIsTold(t *testing.T) {
 		pass(time.Second)
 		a.wantState("lb2", Alive)
 		a.want(1, "info", "problem is over", addr2.String(), "cluster key")
+		if p := a.Problems(); len(p) != 0 {
+			a.t.Errorf("problems after their end: %+v", p)
+		}
 	})
 }
 
@@ -118,6 +124,40 @@ func TestOtherConfigurationIsTold(t *testing.T) {
 		a.SetMeta(Meta{Boot: 1, Version: "v1", Protocol: 1, ConfigHash: 7})
 		pass(time.Second)
 		a.want(1, "info", "problem is over", addr2.String(), "configuration")
+	})
+}
+
+func TestEqualConfigurationAfterARestartIsTold(t *testing.T) {
+	pair(t, func(_ *Config, m *Meta) { m.ConfigHash = 7 }, func(net *gossiptest.Network, a, b *node) {
+		a.SetMeta(Meta{Boot: 1, Version: "v1", Protocol: 1, ConfigHash: 8})
+		pass(time.Second)
+		only(a, "warn", "configuration differs", "VIPs, listeners, pools, failover and lease")
+		b.leave()
+		pass(10 * time.Second)
+		a.want(0, "info", "problem is over")
+		b = start(a.t, net, conf("lb2", addr2, addr1), Meta{Boot: 3, Version: "v1", Protocol: 1, ConfigHash: 8})
+		defer b.leave()
+		pass(time.Second)
+		a.want(1, "info", "problem is over", addr2.String(), "configuration")
+		a.want(1, "info", "node joined", "0000000000000003")
+	})
+}
+
+func TestStrangerIsNoError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var net gossiptest.Network
+		a := start(t, &net, conf("lb1", addr1, addr2), Meta{Boot: 1, Protocol: 1})
+		defer a.leave()
+		c := conf("lb3", addr3, addr1)
+		c.Key = key2
+		b := start(t, &net, c, Meta{Boot: 3, Protocol: 1})
+		defer b.leave()
+		pass(5 * time.Second)
+		a.want(0, "error", "cluster key differs")
+		a.want(1, "warn", "stranger with another key", "10.0.0.13")
+		if p := a.Problems(); len(p) != 0 {
+			t.Errorf("problems: %+v", p)
+		}
 	})
 }
 

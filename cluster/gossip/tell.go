@@ -26,7 +26,16 @@ func (w *watcher) line(f finding, now time.Time) {
 	if f.cause == wrongName && f.reason == `its cluster name is ""` && !configured {
 		return // a port scan, or any other foreign bytes
 	}
-	w.problem(peer, f.cause, f.node, f.reason, now)
+	c := f.cause
+	if !configured {
+		switch c { //nolint:exhaustive // the others are of nodes that have the key
+		case wrongKey:
+			c = strangerKey
+		case wrongName:
+			c = strangerName
+		}
+	}
+	w.problem(peer, c, f.node, f.reason, now)
 }
 
 // conflict tells that two nodes have one name, of which one may be this node.
@@ -49,29 +58,33 @@ func (w *watcher) compare(m Member, now time.Time) {
 	} else {
 		w.over(w.problems.clear(peer, now, otherProtocol))
 	}
-	if own.ConfigHash != m.Meta.ConfigHash && own.ConfigHash != 0 && m.Meta.ConfigHash != 0 {
+	if own.ConfigHash == 0 || m.Meta.ConfigHash == 0 {
+		return // the same
+	}
+	if own.ConfigHash != m.Meta.ConfigHash {
 		w.lasting(peer, otherConfig, m.Name, fmt.Sprintf("configuration %x there, %x here", m.Meta.ConfigHash, own.ConfigHash), now)
 	} else {
 		w.over(w.problems.clear(peer, now, otherConfig))
 	}
 }
 
-// forget drops, without a word, what only a living member can have.
+// forget is for a member that is gone: what lasts is kept aside, until it is back.
 func (w *watcher) forget(m Member, now time.Time) {
-	w.problems.clear(m.Addr.String(), now, otherProtocol, otherConfig, udpLost)
+	w.problems.clear(m.Addr.String(), now, udpLost)
+	w.problems.leave(m.Addr.String(), now)
 	if slices.Contains(w.g.cfg.Peers, m.Addr) {
 		w.absent[m.Addr] = true
 	}
 }
 
 func (w *watcher) problem(peer string, c cause, node, reason string, now time.Time) {
-	if w.problems.seen(peer, c, false, now) {
+	if w.problems.seen(peer, c, node, reason, false, now) {
 		w.explain(peer, c, node, reason)
 	}
 }
 
 func (w *watcher) lasting(peer string, c cause, node, reason string, now time.Time) {
-	if w.problems.seen(peer, c, true, now) {
+	if w.problems.seen(peer, c, node, reason, true, now) {
 		w.explain(peer, c, node, reason)
 	}
 }
@@ -96,13 +109,22 @@ func (w *watcher) explain(peer string, c cause, node, reason string) {
 			"hint", "let UDP pass between the nodes on the ports of cluster.bind and the next one")
 	case otherConfig:
 		w.log.Warn("configuration differs", "addr", peer, "peer", node, "reason", reason,
-			"hint", "cluster, vip, listeners and pools must be equal on all nodes")
+			"hint", "VIPs, listeners, pools, failover and lease must be equal on all nodes")
+	case strangerKey:
+		w.log.Warn("stranger with another key", "addr", peer, "reason", reason,
+			"hint", "it is not in cluster.peers and is ignored; if it should be a node, give it the same cluster.key_file and list it")
+	case strangerName:
+		w.log.Warn("stranger of another cluster", "addr", peer, "reason", reason,
+			"hint", "it is not in cluster.peers and is ignored; take this node out of its cluster.peers")
 	case none:
 	}
 }
 
 func (w *watcher) over(es []ended) {
 	for _, e := range es {
+		if e.cause == strangerKey || e.cause == strangerName {
+			continue // its silence is no news
+		}
 		w.log.Info("problem is over", "addr", e.peer, "reason", e.cause.String(), "took", e.took)
 	}
 }

@@ -2,6 +2,7 @@ package gossip
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"strings"
 	"time"
@@ -94,11 +95,24 @@ func (w *watcher) run(ctx context.Context) {
 			return
 		case <-w.g.wake:
 			w.drain()
+			w.publish()
 		case now := <-t.C:
 			w.over(w.problems.expire(now))
+			w.publish()
 		}
 	}
 }
+
+// publish shows the open problems to Problems.
+func (w *watcher) publish() {
+	open := w.problems.open()
+	w.g.mu.Lock()
+	w.g.open = open
+	w.g.mu.Unlock()
+}
+
+// hex is a boot id as the status shows it.
+func hex(boot uint64) string { return fmt.Sprintf("%016x", boot) }
 
 // drain logs all that waits.
 func (w *watcher) drain() {
@@ -122,14 +136,14 @@ func (w *watcher) tell(ev event, now time.Time) {
 		delete(w.failing, m.Addr)
 		delete(w.absent, m.Addr)
 		w.log.Info("node joined", "peer", m.Name, "addr", m.Addr, "version", m.Meta.Version,
-			"priority", m.Meta.Priority, "boot", m.Meta.Boot)
+			"priority", m.Meta.Priority, "boot", hex(m.Meta.Boot))
 		w.over(w.problems.clear(m.Addr.String(), now, wrongKey, wrongName, otherVersion))
 		w.compare(m, now)
 	case updated:
 		w.log.Debug("node changed", "peer", m.Name, "term", m.Meta.Term, "holds", m.Meta.Holds, "fit", m.Meta.Fit)
 		w.compare(m, now)
 	case restartedNode:
-		w.log.Info("node restarted", "peer", m.Name, "addr", m.Addr, "boot", m.Meta.Boot,
+		w.log.Info("node restarted", "peer", m.Name, "addr", m.Addr, "boot", hex(m.Meta.Boot),
 			"reason", "gossip: its boot id changed before its silence was noticed")
 		w.compare(m, now)
 	case suspected:
@@ -178,6 +192,12 @@ func (w *watcher) suspected(m Member, now time.Time) {
 
 // joinFailed tells a failed attempt once, and again when its reason changes.
 func (w *watcher) joinFailed(ev event, now time.Time) {
+	w.g.mu.Lock()
+	late := w.g.table.present(ev.addr)
+	w.g.mu.Unlock()
+	if late {
+		return // it has joined meanwhile
+	}
 	if f := readError(ev.reason); f.cause != none {
 		w.problem(ev.addr.String(), f.cause, f.node, f.reason, now)
 		return
