@@ -11,11 +11,17 @@ import (
 // quiet is the least time between two logs of the same cause.
 const quiet = time.Minute
 
+// stale is the age from which a refusal is of no interest any more.
+const stale = 5 * time.Second
+
 // news is how the beat thread, which must not wait for a terminal or a pipe, has things logged: it leaves a note and pokes. All methods are for
 // that thread; tell takes the notes.
 type news struct {
 	poked    chan struct{}
 	culprits [causes]atomic.Pointer[culprit]
+	last     [causes]atomic.Int64            // when it happened last, ns since 1970
+	recent   [causes]atomic.Pointer[culprit] // the newest of a peer, renewed once a second; for Problems
+	peers    []netip.AddrPort                // whose refusals are problems
 	births   chan birth
 	slept    atomic.Int64 // longest oversleep not yet told
 	rt       atomic.Pointer[error]
@@ -26,6 +32,7 @@ type news struct {
 type culprit struct {
 	addr netip.AddrPort
 	name string
+	at   time.Time
 }
 
 type birth struct {
@@ -33,17 +40,20 @@ type birth struct {
 	addr netip.AddrPort
 }
 
-func newNews() news {
+func newNews(peers []netip.AddrPort) news {
 	// As many births as there are peers: at start all come at once.
-	return news{poked: make(chan struct{}, 1), births: make(chan birth, maxPeers)}
+	return news{peers: peers, poked: make(chan struct{}, 1), births: make(chan birth, maxPeers)}
 }
 
 // refused notes one culprit per cause; further ones are only counted until it has been told.
 func (n *news) refused(c Cause, from netip.AddrPort, name []byte) {
+	now := time.Now()
+	n.last[c].Store(now.UnixNano())
+	n.blame(c, from, name, now)
 	if n.culprits[c].Load() != nil {
 		return
 	}
-	x := &culprit{addr: from}
+	x := &culprit{addr: from, at: now}
 	switch c {
 	case Learnt, Old, Mirrored, Fine:
 		return // part of everyday life
@@ -106,6 +116,10 @@ func (p *Pulse) tell(ctx context.Context) {
 			now := time.Now()
 			if wait := quiet - now.Sub(last[c]); !last[c].IsZero() && wait > 0 {
 				next = min(next, wait)
+				continue
+			}
+			if now.Sub(time.Unix(0, p.news.last[c].Load())) > stale {
+				p.news.culprits[c].Store(nil) // it is over: no news any more
 				continue
 			}
 			last[c] = now

@@ -56,7 +56,7 @@ func New(cfg Config, log hclog.Logger) (*Pulse, error) {
 		cfg: cfg, log: log,
 		changed: make(chan struct{}, 1),
 		mirrors: make(chan mirrored, mirrorMax),
-		news:    newNews(),
+		news:    newNews(cfg.Peers),
 	}
 	p.board.base, p.board.every = time.Now(), cfg.Every
 	mac := seal.NewMAC(secret)
