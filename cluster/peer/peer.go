@@ -46,6 +46,10 @@ type Streams struct {
 type node struct {
 	state State
 	cur   *stream
+	// of the log: streams that flap, as with a node name used twice, are told once a minute
+	toldUp  time.Time
+	endings int  // streams that ended since toldUp
+	silent  bool // the present stream's beginning was not told, nor is its end
 }
 
 // New checks cfg. It opens nothing.
@@ -201,8 +205,10 @@ func (p *Streams) leave(s *stream, err error, stopping bool) {
 	why := s.why(err)
 	p.mu.Lock()
 	n := p.nodes[s.name]
-	current := n != nil && n.cur == s
+	current, silent := n != nil && n.cur == s, false
 	if current {
+		n.endings++
+		silent = n.silent
 		now := time.Now()
 		n.cur, n.state.Up, n.state.Since = nil, false, now
 		if broken {
@@ -211,7 +217,7 @@ func (p *Streams) leave(s *stream, err error, stopping bool) {
 		poke(p.changed)
 	}
 	p.mu.Unlock()
-	if current {
+	if current && !silent {
 		p.log.Info("stream ended", "peer", s.name, "reason", why)
 	}
 }

@@ -358,3 +358,35 @@ func TestStopsInTimeWhenThePeerHangs(t *testing.T) {
 		b.stop()
 	})
 }
+
+func TestAPeerThatSaidByeIsNotMissed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := pair(t, &wires{})
+		settle(time.Minute)
+		b.stop()
+		settle(time.Hour)
+		if strings.Contains(a.log.String(), "no stream to a peer") {
+			t.Errorf("missed:\n%s", a.log)
+		}
+	})
+}
+
+func TestFlappingStreamsAreToldOnceAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := pair(t, &wires{})
+		for range 60 {
+			b.mu.Lock()
+			cur := b.nodes["a"].cur
+			b.mu.Unlock()
+			if cur != nil {
+				cur.giveUp(t.Context())
+			}
+			settle(time.Second)
+		}
+		for _, msg := range []string{"stream up", "stream ended"} {
+			if got := strings.Count(a.log.String(), msg); got == 0 || got > 2*(flaps+1) {
+				t.Errorf("%q was told %d times:\n%s", msg, got, a.log)
+			}
+		}
+	})
+}

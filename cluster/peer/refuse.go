@@ -11,6 +11,8 @@ import (
 const (
 	// quiet is the least time between two logs of the same refusal of the same address.
 	quiet = time.Minute
+	// flaps is how many streams to a node may end in quiet before they are no longer told: a restart or two are news.
+	flaps = 3
 	// maxTold bounds what is remembered for that; beyond it, strangers' refusals share one entry.
 	maxTold = 64
 )
@@ -32,6 +34,22 @@ func (p *Streams) mayTell(what, host string) bool {
 	}
 	p.told[key] = now
 	return true
+}
+
+// mayTellUp limits the lines about streams to one node: after flapping within a minute, nothing is told for the rest of it.
+func (p *Streams) mayTellUp(name string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := p.nodes[name]
+	if n == nil {
+		return true
+	}
+	now := time.Now()
+	if now.Sub(n.toldUp) >= quiet {
+		n.toldUp, n.endings = now, 0
+	}
+	n.silent = n.endings >= flaps
+	return !n.silent
 }
 
 // tellRefusal logs why a handshake came to nothing, and what to do about it.

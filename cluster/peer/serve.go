@@ -91,13 +91,32 @@ func (p *Streams) dialLoop(ctx context.Context, addr netip.AddrPort) {
 			switch {
 			case err == nil:
 				p.serve(ctx, conn, addr, func() {})
-			case time.Since(down) > patience && !told && ctx.Err() == nil:
+				down, told = p.sinceAt(addr, down), told && p.sinceAt(addr, down).Equal(down)
+			case time.Since(p.sinceAt(addr, down)) > patience && !told && !p.leftAt(addr) && ctx.Err() == nil:
 				told = true
 				p.log.Warn("no stream to a peer: its crash would be noticed by its silence only; still dialing", "addr", addr, "err", err)
 			}
 		}
 		sleep(ctx, redialAfter+rand.N(redialWithin-redialAfter))
 	}
+}
+
+// sinceAt is since when the node that answered at addr has had no stream; down if that is later.
+func (p *Streams) sinceAt(addr netip.AddrPort, down time.Time) time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n := p.nodes[p.names[addr]]; n != nil && n.state.Since.After(down) {
+		return n.state.Since
+	}
+	return down
+}
+
+// leftAt reports whether the node that answered at addr said bye and has not come back.
+func (p *Streams) leftAt(addr netip.AddrPort) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := p.nodes[p.names[addr]]
+	return n != nil && !n.state.Up && !n.state.ByeAt.IsZero()
 }
 
 // at is the present stream to the node that answered at addr.
@@ -124,7 +143,7 @@ func (p *Streams) serve(ctx context.Context, conn net.Conn, dialed netip.AddrPor
 	if loser != nil {
 		loser.giveUp(ctx)
 	}
-	if loser != s {
+	if loser != s && p.mayTellUp(s.name) {
 		p.log.Info("stream up", "peer", s.name, "addr", conn.RemoteAddr())
 	}
 	p.wg.Go(func() { p.keepAlive(ctx, s) })
