@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/netip"
 	"runtime"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -20,8 +22,11 @@ import (
 type Version string
 
 // Run runs a whole node until ctx ends, and then hands over, drains and leaves. It returns when everything it started has ended.
-// The error joins those of all parts that failed. What was put into the kernel is removed on return.
+// It refuses to without the capabilities to hold a VIP. The error joins those of all parts that failed. What was put into the kernel is removed on return.
 func Run(ctx context.Context, cfg *configs.Config, version Version, log hclog.Logger) error {
+	if err := needCaps(); err != nil {
+		return err
+	}
 	log.Info("starting", "node", cfg.Node, "version", string(version), "vip", prefixes(cfg.VIP.Addresses), "link", cfg.VIP.Interface)
 	// The thread that beats has real-time priority, but to run Go code it needs a processor of Go's too: one more than the others can take.
 	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
@@ -128,5 +133,23 @@ func endedEarly(name string, err error) error {
 	if err == nil {
 		err = errEnded
 	}
+	if strings.HasPrefix(err.Error(), name+": ") {
+		return err
+	}
 	return fmt.Errorf("%s: %w", name, err)
+}
+
+// onPort adds to the error of a part that found its port taken what to do about it.
+func onPort(port uint16, run func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		err := run(ctx)
+		if !errors.Is(err, syscall.EADDRINUSE) {
+			return err
+		}
+		advice := ""
+		if !strings.Contains(err.Error(), "another process has it") { // gossip knows by itself
+			advice = ": another process has the port: stop it or change cluster.bind"
+		}
+		return fmt.Errorf("%w%s (see: ss -lntup 'sport = :%d')", err, advice, port)
+	}
 }
