@@ -111,6 +111,26 @@ func TestClaimThatTakesTooLongOpensNothing(t *testing.T) {
 	})
 }
 
+func TestPacketSocketsThatCannotBeOpenedAreToldOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newFake(t)
+		w.SetNoPort(errors.New("listen packet 0x806: operation not permitted\nlisten packet 0x0: operation not permitted"))
+		var out strings.Builder
+		_, stop := w.run(config(t), hclog.New(&hclog.LoggerOptions{Output: &out}))
+		time.Sleep(10 * time.Second)
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		const message = "packet sockets cannot be opened, this node cannot lead"
+		if n := strings.Count(out.String(), message); n != 1 {
+			t.Errorf("told %d times, want once:\n%s", n, out.String())
+		}
+		if !strings.Contains(out.String(), "permitted; listen packet 0x0") {
+			t.Errorf("the error is not on one line:\n%s", out.String())
+		}
+	})
+}
+
 func TestSuspendedHostLetsGo(t *testing.T) {
 	onFake(t, func(s *story, h *viptest.Host) {
 		s.begin()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tandem-lb/tandem/vip/link"
@@ -88,7 +89,9 @@ func (l *loop) replacePort(ctx context.Context, now time.Time) {
 		return
 	}
 	port, err := k.sys.Listen(l.fact.Index, slices.ContainsFunc(k.vips, netip.Addr.Is6))
-	l.fail("listen", err)
+	if was := l.errs["listen"]; l.fail("listen", err) && was == nil {
+		k.log.Error("packet sockets cannot be opened, this node cannot lead", "err", strings.ReplaceAll(err.Error(), "\n", "; "))
+	}
 	if err != nil {
 		l.portAt = now.Add(portRetry)
 		return

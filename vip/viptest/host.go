@@ -26,6 +26,7 @@ type Host struct {
 	watched    int
 	gate       *gate
 	noGate     error
+	noPort     error
 	port       *port
 	neighbours map[netip.Addr]Neighbour
 	slow       time.Duration

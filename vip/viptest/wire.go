@@ -31,8 +31,18 @@ func (h *Host) Listen(index int, _ bool) (vip.Port, error) {
 	if index != h.fact.Index {
 		return nil, errors.New("no such device")
 	}
+	if h.noPort != nil {
+		return nil, h.noPort
+	}
 	h.port = &port{h: h, frames: make(chan []byte, 256)} // a socket's buffer: what is more is dropped
 	return h.port, nil
+}
+
+// SetNoPort makes the packet sockets fail to open, for a reason, or, with nil, open again.
+func (h *Host) SetNoPort(why error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.noPort = why
 }
 
 // SetNeighbour puts a host on the wire that answers for an address; the zero Neighbour takes it away.
