@@ -106,6 +106,9 @@ func (l *listener) reopen(ctx context.Context) (*net.TCPListener, error) {
 // failed tells why the listener is not open, when that is news.
 func (l *listener) failed(err error, attempt int) {
 	reason := err.Error()
+	if errors.Is(err, unix.EACCES) && l.cfg.Bind.Port() < 1024 {
+		reason += ": needs CAP_NET_BIND_SERVICE for ports below 1024"
+	}
 	if errors.Is(err, unix.EADDRINUSE) {
 		l.mu.Lock()
 		known := l.err

@@ -67,6 +67,23 @@ func TestTakenPortIsToldAndTriedAgain(t *testing.T) {
 	}
 }
 
+func TestPortThatNeedsACapabilityIsToldSo(t *testing.T) {
+	for _, tt := range []struct {
+		bind string
+		want string
+	}{
+		{"10.0.0.10:80", "bind: permission denied: needs CAP_NET_BIND_SERVICE for ports below 1024"},
+		{"10.0.0.10:8080", "bind: permission denied"},
+	} {
+		p := &Proxy{changed: make(chan struct{}, 1), log: hclog.NewNullLogger()}
+		l := newListener(p, ListenerConfig{Bind: netip.MustParseAddrPort(tt.bind)}, nil)
+		l.failed(fmt.Errorf("bind: %w", unix.EACCES), 0)
+		if got := l.snapshot().Error; got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.bind, got, tt.want)
+		}
+	}
+}
+
 func TestAddressNeedNotBeHere(t *testing.T) {
 	for _, a := range []string{"192.0.2.1", "2001:db8::1"} {
 		s, err := open(t.Context(), ListenerConfig{Bind: netip.AddrPortFrom(netip.MustParseAddr(a), 0), Protocol: TCP})
