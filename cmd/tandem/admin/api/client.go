@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/url"
 	"syscall"
 	"time"
 )
@@ -95,6 +96,10 @@ func (c *Client) get(ctx context.Context, path string, into any) error {
 
 // explain turns what the system says into what is wrong and what to do next.
 func (c *Client) explain(err error) error {
+	// What surrounds the cause, a method and an address that nobody typed, helps nobody.
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		err = u.Err
+	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%w: there is no socket at %s; start it (systemctl start tandem), or name its socket with --socket or $TANDEM_SOCKET",
@@ -103,7 +108,7 @@ func (c *Client) explain(err error) error {
 		return fmt.Errorf("%w: %s is left over from one that ended without cleaning up; start it (systemctl start tandem), and read its log (journalctl -u tandem)",
 			ErrNotRunning, c.socket)
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("%w: %s", err, whoMay(c.socket))
+		return fmt.Errorf("%w: %s", fs.ErrPermission, whoMay(c.socket))
 	case errors.Is(err, syscall.ENOTSOCK) || errors.Is(err, syscall.EPROTOTYPE):
 		return fmt.Errorf("%s is not the socket of a tandem: name the right one with --socket or $TANDEM_SOCKET", c.socket)
 	case errors.Is(err, syscall.EINVAL):

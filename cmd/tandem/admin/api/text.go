@@ -131,6 +131,7 @@ func (t *text) table(title string, header []string, rows [][]string) {
 
 // clean makes text fit for one line of a terminal: names and reasons come from other hosts, too.
 func clean(s string) string {
+	s = strings.ReplaceAll(strings.TrimRight(s, "\r\n"), "\n", "; ") // joined errors have lines
 	return strings.Map(func(r rune) rune {
 		if r == unicode.ReplacementChar || !unicode.IsPrint(r) {
 			return '?'

@@ -27,6 +27,9 @@ func whoMay(path string) string {
 			break
 		}
 		group := groupName(st.Gid)
+		if st.Gid == 0 {
+			return fmt.Sprintf("%s belongs to user %s (mode %04o); ask as root", path, userName(st.Uid), info.Mode().Perm())
+		}
 		return fmt.Sprintf("%s belongs to user %s and group %s (mode %04o); ask as root, or join that group: usermod -aG %s %s, and log in again",
 			path, userName(st.Uid), group, info.Mode().Perm(), group, me)
 	}
