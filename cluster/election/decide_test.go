@@ -33,3 +33,21 @@ func TestLoneNodeClaimsAfterSettlingWhenNobodyAnswers(t *testing.T) {
 		t.Errorf("claimed after %v, want 1 s to 1.1 s", claimed)
 	}
 }
+
+// A claim that was given up at once leaves a term newer than the leader's. If the leader kept its own, a third node would take
+// the silence of the leader for nothing, since the owner of the newest term is heard and does not hold.
+func TestLeaderHoldsTheNewestTerm(t *testing.T) {
+	p := election.Policy{Name: "lb1", Priority: 100}
+	v := election.View{
+		Self:     election.Self{Started: start.Add(-time.Hour), LinkUp: true, Fit: true, Wish: true, WishAt: start.Add(-time.Minute), Holds: true, Term: 4, Newest: 5},
+		Peers:    []election.Peer{{Name: "lb2", HeardAt: start, Fit: true, HearsMe: true, HearsOthers: true, Term: 5, Newest: 5}},
+		Expected: 1,
+	}
+	if d := election.Decide(p, v, start); !d.Hold || d.Term != 6 {
+		t.Errorf("beside a peer that gave up term 5, a leader with term 4 decides {hold %v, term %d}, want to hold term 6", d.Hold, d.Term)
+	}
+	v.Peers[0].Term, v.Self.Newest = 4, 4
+	if d := election.Decide(p, v, start); !d.Hold || d.Term != 4 {
+		t.Errorf("beside a peer with an old term, a leader with term 4 decides {hold %v, term %d}, want to hold term 4", d.Hold, d.Term)
+	}
+}

@@ -29,6 +29,7 @@ var experiments = []experiment{
 	{"IP filtered both ways", filtered},
 	{"IP filtered one way", filteredOneWay},
 	{"standby restarts while IP is filtered", restartFiltered},
+	{"IP filtered at the first claim", filteredAtClaim},
 	{"total cut between the nodes", totalCut},
 	{"leader stops", stops},
 	{"operator's handover", handsOver},
@@ -295,6 +296,21 @@ func restartFiltered(r *run) {
 	r.leads(l, "standby restarted while IP is filtered")
 	r.nodual("standby restarted while IP is filtered")
 	r.movedAtMost(0, "standby restarted while IP is filtered")
+}
+
+// filteredAtClaim blocks IP in the moment in which the first node claims: the other one's last news is that nobody holds.
+func filteredAtClaim(r *run) {
+	if len(r.w.nodes) > 2 {
+		return
+	}
+	for _, n := range r.w.nodes {
+		r.do("start "+n.policy.Name, n.start)
+		r.wait(r.w.rng.IntN(300))
+	}
+	r.until(1500, func() bool { return r.m.moves > 0 })
+	a, b := r.w.nodes[0], r.w.nodes[1]
+	r.do("filter IP", func() { r.filter(a, b, false, false) })
+	r.wait(3000) // the monitor knows: no claim beside an answer
 }
 
 func totalCut(r *run) {

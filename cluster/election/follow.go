@@ -29,7 +29,7 @@ func (s *scene) follow() Decision {
 		s.memo.despite = true
 	}
 	ok, why, peer := s.accounted()
-	if ok {
+	if ok && (why != ReasonVacant || !s.answering()) {
 		return s.stand(why, peer, false)
 	}
 	ok, why, peer = s.wire()

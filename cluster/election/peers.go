@@ -50,8 +50,9 @@ func (s *scene) unhearing(grace time.Duration) (Peer, bool) {
 }
 
 // accounted reports whether the last claim is known to have ended: its owner is heard and does not hold, or is dead, or has
-// left. What was said longer ago than failover/4 is not good enough: it may have claimed since. Then nobody needs to be looked for on the wire. Where the owner is unknown, or this node itself, every peer must be
-// accounted for. It assumes that no fresh peer holds.
+// left. Then nobody needs to be looked for on the wire. Where the owner is unknown, or this node itself, every peer must be
+// accounted for. What a peer said longer ago than failover/4 does not count: it may have claimed since. It assumes that no
+// fresh peer holds.
 func (s *scene) accounted() (ok bool, why Reason, peer string) {
 	if s.memo.late || s.memo.despite {
 		return false, "", ""

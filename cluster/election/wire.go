@@ -51,6 +51,12 @@ func (s *scene) answered() bool {
 	return s.answeredSince(w.PeerAt) && w.Probes < unanswered-1 && !s.passed(w.PeerAt.Add(s.p.Failover))
 }
 
+// answering reports whether somebody answered the last probe: then somebody holds, whatever the peers know.
+func (s *scene) answering() bool {
+	w := s.v.Wire
+	return !s.outdated() && w.Probes == 0 && (s.answeredSince(w.PeerAt) || s.answeredSince(w.ForeignAt))
+}
+
 // answeredSince reports whether an answer came in since the running check began.
 func (s *scene) answeredSince(at time.Time) bool {
 	return !s.v.Wire.Since.IsZero() && !at.IsZero() && !at.Before(s.v.Wire.Since)
