@@ -9,6 +9,9 @@ import (
 	"github.com/tandem-lb/tandem/proxy"
 )
 
+// stopTime is what tandem.service leaves of its TimeoutStopSec=45s for the drain.
+const stopTime = 40 * time.Second
+
 // checker turns what is written into what is meant, and reports what cannot be meant.
 type checker struct {
 	*report
@@ -48,6 +51,10 @@ func (c *checker) config(f *fileConfig) *Config {
 	cfg.VIP.Node, cfg.VIP.RunDir = cfg.Node, cfg.RunDir
 	cfg.Pools = c.readPools(&f.Pools)
 	cfg.Listeners = c.readListeners(&f.Listeners)
+	if cfg.Drain > stopTime {
+		c.warn(f.Drain.place, "%s is longer than tandem.service waits for a stop (45s): systemd would kill the daemon; raise TimeoutStopSec= to %s or more (systemctl edit tandem)",
+			brief(cfg.Drain), brief(cfg.Drain+5*time.Second))
+	}
 	cfg.Admin.Socket = c.socket(f.Admin.Socket, cfg.RunDir)
 	c.dirs(f, cfg)
 	c.cross(f)

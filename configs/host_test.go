@@ -10,7 +10,7 @@ import (
 
 func minimal(t *testing.T) string {
 	t.Helper()
-	data, err := os.ReadFile("examples/minimal-lb1.yaml")
+	data, err := os.ReadFile("testdata/minimal.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,6 +104,7 @@ func TestWhatIsProbablyNotMeantIsAWarning(t *testing.T) {
 	}{
 		{"vip.addresses[0]: /24 lets the kernel", []string{"[10.0.0.10]", "[10.0.0.10/24]"}},
 		{"cluster.peers: is empty; nobody takes over", []string{"[10.0.0.12]", "[]"}},
+		{"drain: 41s is longer than tandem.service waits for a stop (45s): systemd would kill the daemon; raise TimeoutStopSec= to 46s", []string{"cluster:", "drain: 41s\ncluster:"}},
 		{"cluster.insecure: anyone on the network can join", []string{"key_file: /etc/tandem/cluster.key", "insecure: true"}},
 		{"cluster.preempt_delay: has no effect without preempt", []string{"  key_file", "  preempt_delay: 1m\n  key_file"}},
 		{"pools[old].name: no listener uses the pool old", []string{"pools:\n", "pools:\n  - {name: old, backends: [{name: a, address: 10.0.1.1:80}]}\n"}},
