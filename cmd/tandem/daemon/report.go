@@ -193,6 +193,7 @@ func (r *reporter) warnings(n cluster.Status, v vip.State, s api.Status) []strin
 	if r.cfg.Cluster.Insecure {
 		w = append(w, "insecure: anyone who reaches the cluster's ports can take the VIP; set cluster.key_file")
 	}
+	w = append(w, r.apart(n, s).warnings()...)
 	standby := false
 	for _, p := range s.Peers {
 		standby = standby || (p.State == api.PeerAlive && p.Fit)
