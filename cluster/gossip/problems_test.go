@@ -258,3 +258,11 @@ func TestWhatIsNotYetKnownIsNoOtherVersion(t *testing.T) {
 		b.want(1, "error", "version does not fit")
 	})
 }
+
+func TestJoinThatFailedBeforeTheNodeCameIsNotTold(t *testing.T) {
+	pair(t, func(*Config, *Meta) {}, func(_ *gossiptest.Network, a, _ *node) {
+		a.tell(event{kind: joinFailed, addr: addr2, reason: "i/o timeout"})
+		pass(time.Second)
+		a.want(0, "warn", "could not join")
+	})
+}

@@ -390,3 +390,24 @@ func TestFlappingStreamsAreToldOnceAMinute(t *testing.T) {
 		}
 	})
 }
+
+func TestALostPeerIsMissedAfterItsStreamEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &wires{}
+		a, b := pair(t, w)
+		settle(time.Minute)
+		w.setRefuse(true)
+		b.mu.Lock()
+		cur := b.nodes["a"].cur
+		b.mu.Unlock()
+		_ = cur.conn.Close()
+		settle(patience - time.Second)
+		if strings.Contains(a.log.String(), "no stream to a peer") {
+			t.Errorf("missed too early:\n%s", a.log)
+		}
+		settle(5 * time.Second)
+		if !strings.Contains(a.log.String(), "no stream to a peer") {
+			t.Errorf("not missed:\n%s", a.log)
+		}
+	})
+}
