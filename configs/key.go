@@ -89,6 +89,9 @@ func WriteKey(path string) (err error) {
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("%s exists and is not overwritten: nodes with different keys do not hear each other; remove it first if that is meant", path)
 	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w; make the directory first", err)
+	}
 	if err != nil {
 		return err
 	}

@@ -35,6 +35,7 @@ func (r *report) unknown(key string, p place, into any) {
 		return
 	}
 	if m := didYouMean(key, here); m != "" {
+		excuse(m, p, into)
 		r.bad(p, "unknown key; did you mean %s?", m)
 		return
 	}
@@ -45,6 +46,15 @@ func (r *report) unknown(key string, p place, into any) {
 		}
 	}
 	r.bad(p, "unknown key; allowed here: %s", strings.Join(here, ", "))
+}
+
+// excuse keeps what is meant by a mistyped key, a list or a mapping, from being missed as well.
+func excuse(key string, p place, into any) {
+	for _, f := range fields(into) {
+		if h, ok := f.into.(holder); ok && f.key == key && !h.self().set {
+			*h.self() = block{place: p, set: true, bad: true}
+		}
+	}
 }
 
 func keysOf(into any) []string {
