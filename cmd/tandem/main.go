@@ -29,7 +29,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	switch {
 	case err == nil, isA[told](err):
 	case isA[wrongFile](err) && errors.Is(err, fs.ErrNotExist):
-		say(stderr, "tandem: %v; name another file with --config", err)
+		say(stderr, "tandem: %v; write it (configs/examples/minimal-lb1.yaml is the smallest), or name another file with --config", err)
 	case isA[configs.Problems](err):
 		say(stderr, "%v", err) // each line names its file
 	case isA[wrongUse](err):

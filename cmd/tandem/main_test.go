@@ -97,9 +97,9 @@ func TestWrongUseAndWrongFilesEndWithTwo(t *testing.T) {
 		{[]string{"status", "now"}, `"now" is one argument too many`},
 		{[]string{"run", "now"}, `"now" is one argument too many`},
 		{[]string{"keygen", "--out="}, "--out is empty"},
-		{[]string{"check", "--config", missing}, "no such file or directory; name another file with --config"},
-		{[]string{"run", "--config", missing}, "no such file or directory; name another file with --config"},
-		{[]string{"release", "--config", missing}, "no such file or directory; name another file with --config"},
+		{[]string{"check", "--config", missing}, "no such file or directory; write it (configs/examples/minimal-lb1.yaml is the smallest), or name another file with --config"},
+		{[]string{"run", "--config", missing}, "no such file or directory; write it (configs/examples/minimal-lb1.yaml is the smallest), or name another file with --config"},
+		{[]string{"release", "--config", missing}, "no such file or directory; write it (configs/examples/minimal-lb1.yaml is the smallest), or name another file with --config"},
 		{[]string{"run", "--config", write(t, "node: [")}, "not YAML"},
 	} {
 		status, stdout, stderr := tandem(t, tt.args...)
@@ -143,6 +143,29 @@ func TestKeygenMakesAKeyOnce(t *testing.T) {
 	}
 	if after, _ := os.ReadFile(file); !bytes.Equal(before, after) {
 		t.Error("the key was overwritten")
+	}
+}
+
+func TestKeyInAMissingDirectorySaysWhatToDo(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "none", "cluster.key")
+	status, _, stderr := tandem(t, "keygen", "--out", file)
+	if status != 1 || !strings.Contains(stderr, "no such file or directory; make the directory first") {
+		t.Errorf("status %d, stderr %q", status, stderr)
+	}
+}
+
+func TestMissingKeyIsToldOnce(t *testing.T) {
+	key := filepath.Join(t.TempDir(), "none.key")
+	status, _, stderr := tandem(t, "run", "--config", write(t, strings.Replace(good, "insecure: true", "key_file: "+key, 1)))
+	if n := strings.Count(stderr, "key file "+key+" does not exist"); status != 1 || n != 1 {
+		t.Errorf("status %d, told %d times, want 1 and once:\n%s", status, n, stderr)
+	}
+}
+
+func TestVersionIsAFlagToo(t *testing.T) {
+	_, want, _ := tandem(t, "version")
+	if status, stdout, stderr := tandem(t, "--version"); status != 0 || stdout != want || stderr != "" {
+		t.Errorf("status %d, stdout %q, want %q, stderr %q", status, stdout, want, stderr)
 	}
 }
 

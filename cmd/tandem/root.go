@@ -55,6 +55,7 @@ Exit status: 0 done, 1 failed, 2 wrong use or wrong file.`,
   tandem check                                   is the file right?
   tandem run                                     the daemon
   tandem status                                  who leads, since when and why`,
+		Version:       version, // any text makes the flag; the template says the line
 		Args:          noSuchCommand,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -62,6 +63,7 @@ Exit status: 0 done, 1 failed, 2 wrong use or wrong file.`,
 			return wrongUse{errors.New("a command is wanted")}
 		},
 	}
+	root.SetVersionTemplate(versionLine())
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SuggestionsMinimumDistance = 2
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return wrongUse{err} })

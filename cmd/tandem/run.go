@@ -39,8 +39,15 @@ On SIGTERM a leader hands the VIP over to the standby, or, where there is none, 
 			if b, ok := c.ErrOrStderr().(*backlog); ok {
 				tellOfLosses(b, log)
 			}
+			keyErr := readable(cfg)
 			for _, w := range warnings {
+				if keyErr != nil && w.Text == keyErr.Error() {
+					continue // it is the end of this run, and said there
+				}
 				log.Warn("configuration", "file", config(), "problem", w.String())
+			}
+			if keyErr != nil {
+				return keyErr
 			}
 			ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGTERM, os.Interrupt)
 			defer stop()
@@ -80,6 +87,15 @@ only what run_dir's record says was put there by this node. Beside a living daem
 			return err
 		},
 	}
+}
+
+// readable says why the node cannot run for want of its key.
+func readable(cfg *configs.Config) error {
+	if cfg.Cluster.Insecure {
+		return nil
+	}
+	_, err := configs.ReadKey(cfg.Cluster.KeyFile)
+	return err
 }
 
 func newLogger(l configs.Log, w io.Writer) hclog.Logger {
