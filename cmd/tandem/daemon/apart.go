@@ -35,10 +35,7 @@ type apart struct {
 func (r *reporter) apart(n cluster.Status, s api.Status) apart {
 	a := apart{
 		now: s.At, started: r.started, port: r.cfg.Cluster.Bind.Port(), gossip: r.gossip.Problems(),
-		members: r.gossip.Snapshot(), deafFor: map[string]time.Duration{}, peers: s.Peers, reason: n.Reason, about: n.About,
-	}
-	if p, ok := r.node.Pulse.(interface{ Problems() []pulse.Problem }); ok {
-		a.pulse = p.Problems()
+		pulse: r.pulse.Problems(), members: r.gossip.Snapshot(), deafFor: map[string]time.Duration{}, peers: s.Peers, reason: n.Reason, about: n.About,
 	}
 	for _, p := range n.Peers {
 		a.deafFor[p.Name] = p.DeafFor

@@ -96,7 +96,7 @@ func assemble(cfg *configs.Config, version Version, log hclog.Logger) (*daemon, 
 	})
 	rep := &reporter{
 		cfg: cfg, version: version, boot: boot, hash: configs.Hash(cfg), started: time.Now(),
-		node: node, keeper: keeper, proxy: prx, pools: pools, checker: checker, gossip: gsp, fit: fit,
+		node: node, keeper: keeper, proxy: prx, pools: pools, checker: checker, gossip: gsp, pulse: pls, fit: fit,
 	}
 	adm := admin.New(cfg.Admin.Socket, rep.status, log.Named("admin"))
 

@@ -10,6 +10,7 @@ import (
 	"github.com/tandem-lb/tandem/cluster"
 	"github.com/tandem-lb/tandem/cluster/election"
 	"github.com/tandem-lb/tandem/cluster/gossip"
+	"github.com/tandem-lb/tandem/cluster/pulse"
 	"github.com/tandem-lb/tandem/cmd/tandem/admin/api"
 	"github.com/tandem-lb/tandem/configs"
 	"github.com/tandem-lb/tandem/health"
@@ -31,6 +32,7 @@ type reporter struct {
 	pools   *pool.Set
 	checker *health.Checker
 	gossip  *gossip.Gossip
+	pulse   *pulse.Pulse
 	fit     *fitJudge
 }
 
