@@ -67,7 +67,7 @@ func TestNodesStartedAtOnceHaveOneHolder(t *testing.T) {
 		for _, n := range s.Nodes {
 			s.says(n, "node joined")
 		}
-		s.says(s.leader, "took over", "from=\"\"")
+		s.says(s.leader, "took over", "nobody holds")
 	})
 }
 

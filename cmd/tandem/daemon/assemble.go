@@ -65,6 +65,10 @@ func assemble(cfg *configs.Config, version Version, log hclog.Logger) (*daemon, 
 	if err != nil {
 		return nil, err
 	}
+	meta := gossip.Meta{
+		Boot: boot, Version: string(version), Protocol: protocol, Priority: uint8(cfg.Cluster.Priority), ConfigHash: configs.Hash(cfg),
+	}
+	gsp.SetMeta(meta) // before anybody can join: a boot id that came later would look like a restart
 	var node *cluster.Node
 	pls, err := pulse.New(pulse.Config{
 		Node: cfg.Node, Boot: boot, Bind: next(cfg.Cluster.Bind), Peers: nextAll(cfg.Cluster.Peers), Key: key,
@@ -83,10 +87,8 @@ func assemble(cfg *configs.Config, version Version, log hclog.Logger) (*daemon, 
 	}
 	node = cluster.New(cluster.Options{
 		Policy: policy(cfg), Boot: boot, Term: kept.Term, Expected: len(cfg.Cluster.Peers), MACs: kept.MACs,
-		Meta: gossip.Meta{
-			Boot: boot, Version: string(version), Protocol: protocol, Priority: uint8(cfg.Cluster.Priority), ConfigHash: configs.Hash(cfg),
-		},
-		VIP: &vipPart{Keeper: keeper, listener: vipListener(cfg)}, Traffic: traffic{prx}, Pulse: pls, Streams: streams, Gossip: gsp,
+		Meta: meta,
+		VIP:  &vipPart{Keeper: keeper, listener: vipListener(cfg)}, Traffic: traffic{prx}, Pulse: pls, Streams: streams, Gossip: gsp,
 		Fitness: fit.judge, FitnessChanged: fit.changed,
 		Save: func(term uint64, macs map[string][]net.HardwareAddr) error {
 			return state.Save(cfg.StateDir, state.State{Term: term, MACs: macs})
