@@ -140,6 +140,43 @@ func TestStandbyThatGoesDeafSaysSoBeforeTheLeaderYields(t *testing.T) {
 	})
 }
 
+func TestLeaderDoesNotYieldToADeafStandbyThatIsJustHearingAgain(t *testing.T) {
+	story(t, func(t *testing.T, w *world) {
+		lb2 := w.hosts["lb2"]
+		says := func() bool {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return lb2.beat.HearsOthers
+		}
+		w.mu.Lock()
+		w.cut[[2]string{"lb1", "lb2"}] = true
+		lb2.facts.OthersKnown, lb2.facts.OthersAt = true, time.Now()
+		w.mu.Unlock()
+		w.run(3 * time.Second)
+		w.mu.Lock()
+		lb2.others = true // the chatter of others comes through first
+		w.mu.Unlock()
+		for range 100 {
+			if says() {
+				break
+			}
+			w.run(time.Millisecond)
+		}
+		if !says() {
+			t.Fatal("lb2 does not say that it hears others again")
+		}
+		w.run(9 * time.Millisecond)
+		w.mu.Lock()
+		clear(w.cut) // and then the leader's next beat
+		w.mu.Unlock()
+		w.run(time.Second)
+		wantHolder(t, w, "lb1")
+		if w.nobody != 0 {
+			t.Errorf("nobody answered for %v, want never", w.nobody)
+		}
+	})
+}
+
 func TestLeaderYieldsToAStandbyThatOnlyDoesNotHearIt(t *testing.T) {
 	story(t, func(t *testing.T, w *world) {
 		w.mu.Lock()

@@ -19,7 +19,7 @@ func (s *scene) lead() Decision {
 	if lost {
 		return s.stay(why, rival)
 	}
-	q, unheard := s.unhearing(s.p.Failover / 4)
+	q, unheard := s.unhearing(s.p.Failover / 8)
 	switch {
 	case !unheard:
 		s.memo.despite = false

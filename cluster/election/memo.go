@@ -28,6 +28,7 @@ type contact struct {
 	name   string
 	since  time.Time // continuously fresh
 	mutual time.Time // continuously fresh, and hearing this node; zero: not now
+	alone  time.Time // continuously fresh, not hearing this node, but others; zero: not now
 }
 
 // remember brings the memo up to date with the view; decisions add to it.
@@ -52,6 +53,12 @@ func (s *scene) remember() {
 			c.mutual = time.Time{}
 		case c.mutual.IsZero():
 			c.mutual = s.now
+		}
+		switch {
+		case q.HearsMe || !q.HearsOthers:
+			c.alone = time.Time{}
+		case c.alone.IsZero():
+			c.alone = s.now
 		}
 		m.contacts = append(m.contacts, c)
 	}

@@ -33,7 +33,8 @@ func (s *scene) peer(name string) (Peer, bool) {
 
 // unhearing finds a fresh peer that does not hear this node but hears others: it is about to claim, and nothing that this
 // node says can keep it from that. A peer that hears nobody at all gets nothing, one that sees an answer on the wire will
-// not claim, and one whose beats have only just come back may not have had the time to hear us (grace).
+// not claim, and one that has only just begun to say so may not have had the time to hear us (grace): a node that was deaf hears
+// the chatter of others some milliseconds before the next beat.
 func (s *scene) unhearing(grace time.Duration) (Peer, bool) {
 	for _, q := range s.peers {
 		if !s.fresh(q) || q.Holds || !q.Fit || q.Settling || q.Leaving || q.Answered {
@@ -42,7 +43,7 @@ func (s *scene) unhearing(grace time.Duration) (Peer, bool) {
 		if q.HearsMe || !q.HearsOthers || q.DeafFor < s.p.Failover*3/4 {
 			continue
 		}
-		if s.passed(s.contact(q).since.Add(grace)) {
+		if s.passed(s.contact(q).alone.Add(grace)) {
 			return q, true
 		}
 	}
