@@ -352,6 +352,9 @@ func stops(r *run) {
 	}
 	if lossy {
 		r.wait(fo + 200) // neither order nor bye arrived
+		if n := r.leader(); n != nil && n != l {
+			s[0] = n // the order's term belongs to nobody: among three, it makes the last holder forgotten
+		}
 	} else {
 		r.gapAtMost(0, "stop of the leader")
 	}
