@@ -216,9 +216,13 @@ func (r *run) steady() (*node, []*node) {
 			rest = append(rest, n)
 		}
 	}
-	slices.SortStableFunc(rest, func(a, b *node) int {
-		return cmp.Or(cmp.Compare(b.disk.term, a.disk.term), b.policy.Priority-a.policy.Priority)
-	})
+	last := func(n *node) int { // it claimed the newest term too
+		if n.p != nil && n.p.self.Term == l.p.self.Newest {
+			return 1
+		}
+		return 0
+	}
+	slices.SortStableFunc(rest, func(a, b *node) int { return cmp.Or(last(b)-last(a), b.policy.Priority-a.policy.Priority) })
 	r.m.gap, r.m.duals, r.m.overlap, r.m.moves = 0, 0, 0, 0
 	return l, rest
 }
