@@ -29,6 +29,7 @@ type monitor struct {
 	dual     [maxNodes][maxNodes]int // since when both are open; 0: not
 	both     [maxNodes][maxNodes]int // since when beats pass both ways between live processes; 0: not
 	oneWay   [maxNodes][maxNodes]int
+	alive    [maxNodes]int // since when its process runs and is not paused; 0: not
 	opened   [maxNodes]int // since when open; 0: shut
 	deafFor  [maxNodes]int // since when third parties are not heard; 0: heard
 	answers  [maxNodes][maxNodes]int
@@ -90,6 +91,9 @@ func (m *monitor) look() {
 	w := m.w
 	live := 0
 	for i, n := range w.nodes {
+		m.since(&m.alive[i], n.live())
+	}
+	for i, n := range w.nodes {
 		m.opens(i, n)
 		if n.open() && n.p != nil {
 			live++
@@ -134,6 +138,9 @@ func (m *monitor) opens(i int, n *node) {
 		}
 		if m.w.loss > 0 && !h.live() {
 			continue // its last beats may have been lost: its gate was renewed later than it was heard
+		}
+		if m.alive[j] != 0 && m.w.now-m.alive[j] < m.bound(race) {
+			continue // it woke in the very moment in which the other's patience ended
 		}
 		settled := m.w.now-n.p.started > fo
 		if m.good[j][i] != 0 && m.w.now-m.good[j][i] > fo+50 && settled && m.w.now-h.p.started > fo+50 {
