@@ -76,12 +76,12 @@ func (s *scene) ready() {
 		states := map[api.State]int{}
 		for _, n := range s.Nodes {
 			st, err := api.Dial(n.Socket()).Status(s.t.Context())
-			if err != nil || !knows(st) {
+			if err != nil || !s.knows(st) {
 				return false
 			}
 			states[st.State]++
 		}
-		return states[api.Leader] == 1 && states[api.Standby] == 1
+		return states[api.Leader] == 1 && states[api.Leader]+states[api.Standby]+states[api.Witness] == len(s.Nodes)
 	})
 	s.served()
 	leader, err := s.WaitLeader(s.soon())
@@ -89,9 +89,10 @@ func (s *scene) ready() {
 	s.leader, s.standby = leader, s.Other(leader)
 }
 
-// knows says whether a node hears its peer, is heard by it, and has all its backends.
-func knows(st api.Status) bool {
-	if len(st.Peers) != 1 || st.Peers[0].State != api.PeerAlive || !st.Peers[0].HearsUs {
+// knows says whether a node hears all its peers, is heard by them, and has all its backends.
+func (s *scene) knows(st api.Status) bool {
+	apart := func(p api.Peer) bool { return p.State != api.PeerAlive || !p.HearsUs }
+	if len(st.Peers) != len(s.Nodes)-1 || slices.ContainsFunc(st.Peers, apart) {
 		return false
 	}
 	return !slices.ContainsFunc(st.Pools, func(p api.Pool) bool {

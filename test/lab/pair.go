@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,7 +16,7 @@ import (
 const (
 	GatewayID  = 1
 	VIPID      = 10
-	NodeID     = 11 // and 12
+	NodeID     = 11 // and upwards, at most MaxNodes
 	BackendID  = 21 // and 22
 	ClientID   = 31
 	CrowdID    = 32
@@ -23,6 +24,9 @@ const (
 	StrangerID = 66
 	QuietID    = 70 // and upwards, as many as asked for
 )
+
+// MaxNodes is how many nodes a pair can have: their numbers end where the backends' begin.
+const MaxNodes = 9
 
 // The pair's listeners.
 const (
@@ -36,6 +40,11 @@ type PairConfig struct {
 	Launch Launch
 	// Binary is the tandem that Tandem runs; empty: bin/tandem in the current directory.
 	Binary string
+	// Nodes is how many nodes there are, a witness included; default 2.
+	Nodes int
+	// Witness makes the last node one: it votes and never leads, is named witness, and runs without privileges where the lab can have
+	// another user. Quorum, which a witness needs, has the nodes vote.
+	Witness, Quorum bool
 	// IPv6 gives the pair a second VIP, Addr6(VIPID).
 	IPv6 bool
 	// Quiet is how many clients with a stubborn neighbour cache there are.
@@ -51,11 +60,11 @@ type PairConfig struct {
 // Launch starts the processes of a node in its host. Whatever they fork must stay in the host's namespace.
 type Launch func(n *Node) ([]*Proc, error)
 
-// Pair is a lab with two nodes, a VIP, two backends, a gateway, a client, an observer and a stranger, on one segment.
+// Pair is a lab with two nodes (or as many as PairConfig says), a VIP, two backends, a gateway, a client, an observer and a stranger, on one segment.
 type Pair struct {
 	*Lab
 	Config   PairConfig
-	Nodes    [2]*Node
+	Nodes    []*Node
 	Backends [2]*Backend
 	Client   *Host // for Load
 	Crowd    *Host // for connections that are held open
@@ -68,18 +77,23 @@ type Pair struct {
 	Watch6   *Observer  // asks for VIP6; nil without IPv6
 }
 
-// Node is one of the two. Its Index is 0 or 1, its name lb1 or lb2.
+// Node is one of the pair's. Its Index counts from 0, its name is lb1, lb2, …, or witness.
 type Node struct {
 	*Host
-	Index int
-	Pair  *Pair
-	Procs []*Proc // what Launch returned last; empty before the first start
+	Index   int
+	Witness bool
+	Pair    *Pair
+	Procs   []*Proc // what Launch returned last; empty before the first start
 }
 
 // NewPair builds a pair in the lab; nothing runs on the nodes yet.
 func NewPair(l *Lab, c PairConfig) (*Pair, error) {
 	if c.Every == 0 {
 		c.Every = 5 * time.Millisecond
+	}
+	c.Nodes, c.Quorum = cmp.Or(c.Nodes, 2), c.Quorum || c.Witness
+	if c.Nodes < 1 || c.Nodes > MaxNodes {
+		return nil, fmt.Errorf("%d nodes: 1 to %d are possible", c.Nodes, MaxNodes)
 	}
 	p := &Pair{Lab: l, Config: c, VIP: Addr4(VIPID)}
 	if c.IPv6 {
@@ -95,8 +109,16 @@ func NewPair(l *Lab, c PairConfig) (*Pair, error) {
 	p.Stranger = host("stranger", StrangerID)
 	observer := host("observer", ObserverID)
 	var backends [2]*Host
-	for i := range p.Nodes {
-		p.Nodes[i] = &Node{Host: host(fmt.Sprintf("lb%d", i+1), NodeID+uint8(i)), Index: i, Pair: p}
+	for i := range c.Nodes {
+		n := &Node{Index: i, Witness: c.Witness && i == c.Nodes-1, Pair: p}
+		name := fmt.Sprintf("lb%d", i+1)
+		if n.Witness {
+			name = "witness"
+		}
+		n.Host = host(name, NodeID+uint8(i))
+		p.Nodes = append(p.Nodes, n)
+	}
+	for i := range backends {
 		backends[i] = host(fmt.Sprintf("web%d", i+1), BackendID+uint8(i))
 	}
 	for i := range c.Quiet {
@@ -171,8 +193,20 @@ func (p *Pair) TermNode(ctx context.Context, i int) error {
 	return nil
 }
 
-// Other is the node that n is not.
-func (p *Pair) Other(n *Node) *Node { return p.Nodes[1-n.Index] }
+// Other is the node that n is not; of several the first that can lead.
+func (p *Pair) Other(n *Node) *Node {
+	for _, o := range p.Others(n) {
+		if !o.Witness {
+			return o
+		}
+	}
+	return nil
+}
+
+// Others are all nodes that n is not, a witness included.
+func (p *Pair) Others(n *Node) []*Node {
+	return slices.DeleteFunc(slices.Clone(p.Nodes), func(o *Node) bool { return o == n })
+}
 
 // Leader is the node that answers for the VIP, seen by the observer: nil when nobody answers, when a stranger does, or when two do.
 func (p *Pair) Leader() *Node { return p.leader(p.Watch.Now()) }

@@ -55,6 +55,7 @@ const (
 	Settling State = "settling" // it listens after its start
 	Unfit    State = "unfit"    // it may not lead; Reason says why
 	Leaving  State = "leaving"  // it was asked to stop
+	Witness  State = "witness"  // it votes, and never leads
 )
 
 // VIP is one virtual address.

@@ -1,0 +1,90 @@
+package e2e
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/tandem-lb/tandem/cmd/tandem/admin/api"
+	"github.com/tandem-lb/tandem/test/lab"
+)
+
+// formations are the clusters that each story of this file is told of.
+func formations(t *testing.T, tell func(*try, lab.PairConfig)) {
+	for _, c := range []lab.PairConfig{
+		{Nodes: 3},
+		{Nodes: 5},
+	} {
+		t.Run(formation(c), func(t *testing.T) {
+			story(t, func(t *try) { tell(t, c) })
+		})
+	}
+}
+
+// formation is a name for a cluster.
+func formation(c lab.PairConfig) string {
+	mode := "pair mode"
+	if c.Quorum || c.Witness {
+		mode = "quorum"
+	}
+	name := fmt.Sprintf("%d nodes, %s", c.Nodes, mode)
+	if c.Witness {
+		name += ", one a witness"
+	}
+	return name
+}
+
+func TestManyPlug(t *testing.T) {
+	formations(t, func(t *try, c lab.PairConfig) {
+		s := start(t, c)
+		f := s.fault(s.SilentCut(s.leader.Host))
+		s.takenOver(s.standby)
+		s.must(f.Heal())
+		s.pass(2 * time.Second)
+		r, v := s.seen()
+		s.moved(r, v, time.Second, 100*time.Millisecond)
+		s.ready()
+	})
+}
+
+func TestManyKill(t *testing.T) {
+	formations(t, func(t *try, c lab.PairConfig) {
+		s := start(t, c)
+		s.KillNode(s.leader.Index)
+		s.takenOver(s.standby)
+		r, v := s.seen()
+		s.moved(r, v, time.Second, lapse)
+		s.must(s.StartNode(s.leader.Index))
+		s.pass(2 * time.Second)
+		if st := s.status(s.leader); st.State != api.Standby {
+			t.Errorf("the node that was killed is %s after its return, want a standby", st.State)
+		}
+	})
+}
+
+func TestManyHang(t *testing.T) {
+	formations(t, func(t *try, c lab.PairConfig) {
+		s := start(t, c)
+		s.StopNode(s.leader.Index)
+		s.takenOver(s.standby)
+		s.pass(time.Second)
+		s.ContNode(s.leader.Index)
+		s.pass(2 * time.Second)
+		r, v := s.seen()
+		s.moved(r, v, time.Second, 100*time.Millisecond)
+		s.ready()
+	})
+}
+
+func TestManyHandover(t *testing.T) {
+	formations(t, func(t *try, c lab.PairConfig) {
+		s := start(t, c)
+		s.must(s.TermNode(s.soon(), s.leader.Index))
+		s.takenOver(s.standby)
+		r, v := s.seen()
+		s.moved(r, v, 100*time.Millisecond, 4*step)
+		if r.Failed > 3 { // at most those under way
+			t.Errorf("%d requests failed at a planned end", r.Failed)
+		}
+	})
+}
