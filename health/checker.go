@@ -3,6 +3,7 @@ package health
 import (
 	"context"
 	"math/rand/v2"
+	"net"
 	"net/netip"
 	"sync"
 	"time"
@@ -45,7 +46,15 @@ type change struct {
 // changes, one call at a time and in order, from unchecked to up and to down included; report must be quick and may
 // be nil. Configurations get their defaults here.
 func New(targets []Target, report func(pool, backend string, up bool, reason string), log hclog.Logger) *Checker {
-	return newChecker(targets, report, log, dialTCP, rand.Uint64())
+	return NewOn(nil, targets, report, log)
+}
+
+// NewOn is New with connections made by dial, which must heed its context; nil: TCP of this host.
+func NewOn(dial func(context.Context, netip.AddrPort) (net.Conn, error), targets []Target, report func(pool, backend string, up bool, reason string), log hclog.Logger) *Checker {
+	if dial == nil {
+		dial = dialTCP
+	}
+	return newChecker(targets, report, log, dial, rand.Uint64())
 }
 
 func newChecker(targets []Target, report func(pool, backend string, up bool, reason string), log hclog.Logger, dial dialFunc, seed uint64) *Checker {

@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"context"
+	"net"
 	"net/netip"
 	"time"
 )
@@ -47,6 +49,9 @@ type Config struct {
 	Listeners []ListenerConfig
 	// Drain bounds how long sessions may go on after a stop was asked for; zero: 30 s.
 	Drain time.Duration
+	// Listen opens a listener and Dial connects to a backend; nil: TCP of this host. For simulations.
+	Listen func(ctx context.Context, bind netip.AddrPort) (net.Listener, error)
+	Dial   func(ctx context.Context, to netip.AddrPort) (net.Conn, error)
 }
 
 // Defaults, by what they bound.

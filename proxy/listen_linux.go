@@ -29,17 +29,17 @@ const (
 // A socket gets the lowest free descriptor, and package net knows no way to move it: making a connection of a
 // descriptor that was accepted by hand costs a dozen system calls, a sixth of a whole short request. So
 // all lower descriptors are taken for the moment of opening. One goroutine at a time may do that.
-func openAll(ctx context.Context, cfgs ...ListenerConfig) ([]*net.TCPListener, []error) {
+func openAll(ctx context.Context, cfgs ...ListenerConfig) ([]net.Listener, []error) {
 	release := fillDescriptors()
 	defer release()
-	opened, errs := make([]*net.TCPListener, len(cfgs)), make([]error, len(cfgs))
+	opened, errs := make([]net.Listener, len(cfgs)), make([]error, len(cfgs))
 	for i, cfg := range cfgs {
 		opened[i], errs[i] = open(ctx, cfg)
 	}
 	return opened, errs
 }
 
-func open(ctx context.Context, cfg ListenerConfig) (*net.TCPListener, error) {
+func open(ctx context.Context, cfg ListenerConfig) (net.Listener, error) {
 	network := "tcp4"
 	if a := cfg.Bind.Addr(); a.Is6() && !a.Is4In6() {
 		network = "tcp6"
@@ -54,11 +54,7 @@ func open(ctx context.Context, cfg ListenerConfig) (*net.TCPListener, error) {
 			return failed
 		},
 	}
-	l, err := lc.Listen(ctx, network, cfg.Bind.String())
-	if err != nil {
-		return nil, err
-	}
-	return l.(*net.TCPListener), nil
+	return lc.Listen(ctx, network, cfg.Bind.String())
 }
 
 // prepare sets the options of a listening socket; accepted connections inherit all but the first two.

@@ -68,7 +68,7 @@ func (l *listener) snapshot() ListenerStatus {
 }
 
 // run keeps the listener open until ctx is done. s and err are what the first attempt to open it gave.
-func (l *listener) run(ctx context.Context, s *net.TCPListener, err error) {
+func (l *listener) run(ctx context.Context, s net.Listener, err error) {
 	for attempt := 0; ; attempt++ {
 		if err == nil {
 			l.set(true, "")
@@ -91,15 +91,15 @@ func (l *listener) run(ctx context.Context, s *net.TCPListener, err error) {
 }
 
 // reopen opens the listener again, once it is known that the address can be had.
-func (l *listener) reopen(ctx context.Context) (*net.TCPListener, error) {
-	probe, err := open(ctx, l.cfg)
-	if err != nil {
-		return nil, err
+func (l *listener) reopen(ctx context.Context) (net.Listener, error) {
+	if l.proxy.listen == nil {
+		probe, err := open(ctx, l.cfg)
+		if err != nil {
+			return nil, err
+		}
+		_ = probe.Close()
 	}
-	_ = probe.Close()
-	l.proxy.opening.Lock()
-	defer l.proxy.opening.Unlock()
-	sockets, errs := openAll(ctx, l.cfg)
+	sockets, errs := l.proxy.openThese(ctx, l.cfg)
 	return sockets[0], errs[0]
 }
 
@@ -138,13 +138,13 @@ func (l *listener) set(up bool, reason string) bool {
 }
 
 // serve accepts until ctx is done or the socket is broken.
-func (l *listener) serve(ctx context.Context, s *net.TCPListener) error {
+func (l *listener) serve(ctx context.Context, s net.Listener) error {
 	stop := context.AfterFunc(ctx, func() { _ = s.Close() })
 	defer stop()
 	defer s.Close()
 	var backOff time.Duration
 	for {
-		conn, err := s.AcceptTCP()
+		conn, err := s.Accept()
 		switch {
 		case err == nil:
 			if backOff > 0 {
@@ -168,7 +168,7 @@ func (l *listener) serve(ctx context.Context, s *net.TCPListener) error {
 	}
 }
 
-func peerOf(c *net.TCPConn) netip.AddrPort {
+func peerOf(c net.Conn) netip.AddrPort {
 	a, _ := c.RemoteAddr().(*net.TCPAddr)
 	p := a.AddrPort()
 	return netip.AddrPortFrom(p.Addr().Unmap(), p.Port())

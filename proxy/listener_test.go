@@ -107,7 +107,7 @@ func TestListenersSitOnHighDescriptors(t *testing.T) {
 	}
 	for _, s := range sockets {
 		defer s.Close()
-		raw, err := s.SyscallConn()
+		raw, err := s.(*net.TCPListener).SyscallConn()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,6 +18,7 @@ import (
 // Proxy is all listeners with the sessions of their clients.
 type Proxy struct {
 	drain     time.Duration
+	listen    func(context.Context, netip.AddrPort) (net.Listener, error) // nil: TCP sockets
 	log       hclog.Logger
 	listeners []*listener
 	upstreams map[*pool.Backend]*upstream // read only after New
@@ -43,7 +45,7 @@ type Proxy struct {
 // listener that cannot be served.
 func New(cfg Config, pools *pool.Set, log hclog.Logger) (*Proxy, error) {
 	p := &Proxy{
-		drain: cfg.Drain, log: log, upstreams: make(map[*pool.Backend]*upstream),
+		drain: cfg.Drain, listen: cfg.Listen, log: log, upstreams: make(map[*pool.Backend]*upstream),
 		changed: make(chan struct{}, 1),
 		stop:    make(chan struct{}), cut: make(chan struct{}), done: make(chan struct{}),
 	}
@@ -71,7 +73,7 @@ func New(cfg Config, pools *pool.Set, log hclog.Logger) (*Proxy, error) {
 		p.listeners = append(p.listeners, newListener(p, lc.withDefaults(), backends))
 		for _, b := range backends.Backends() {
 			if p.upstreams[b] == nil {
-				p.upstreams[b] = newUpstream(p, backends, b)
+				p.upstreams[b] = newUpstream(p, backends, b, cfg.Dial)
 			}
 		}
 	}
@@ -109,14 +111,25 @@ func (p *Proxy) Run(ctx context.Context) error {
 }
 
 // open opens all listeners.
-func (p *Proxy) open(ctx context.Context) ([]*net.TCPListener, []error) {
-	p.opening.Lock()
-	defer p.opening.Unlock()
+func (p *Proxy) open(ctx context.Context) ([]net.Listener, []error) {
 	cfgs := make([]ListenerConfig, len(p.listeners))
 	for i, l := range p.listeners {
 		cfgs[i] = l.cfg
 	}
-	return openAll(ctx, cfgs...)
+	return p.openThese(ctx, cfgs...)
+}
+
+func (p *Proxy) openThese(ctx context.Context, cfgs ...ListenerConfig) ([]net.Listener, []error) {
+	if p.listen == nil {
+		p.opening.Lock()
+		defer p.opening.Unlock()
+		return openAll(ctx, cfgs...)
+	}
+	opened, errs := make([]net.Listener, len(cfgs)), make([]error, len(cfgs))
+	for i, cfg := range cfgs {
+		opened[i], errs[i] = p.listen(ctx, cfg.Bind)
+	}
+	return opened, errs
 }
 
 // drainSessions waits for the sessions to end and cuts those that do not.

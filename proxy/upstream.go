@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,10 +37,18 @@ type upstream struct {
 	idle []*backendConn
 }
 
-func newUpstream(p *Proxy, backends *pool.Pool, b *pool.Backend) *upstream {
+func newUpstream(p *Proxy, backends *pool.Pool, b *pool.Backend, dial func(context.Context, netip.AddrPort) (net.Conn, error)) *upstream {
 	// Every use of a connection has its own time limit, so keep-alive by the kernel is left to tunnels.
 	d := &net.Dialer{Timeout: backends.ConnectTimeout(), KeepAlive: -1}
-	return &upstream{proxy: p, backend: b, addr: b.Address().String(), connect: d.DialContext}
+	u := &upstream{proxy: p, backend: b, addr: b.Address().String(), connect: d.DialContext}
+	if dial != nil {
+		u.connect = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			ctx, cancel := context.WithTimeout(ctx, backends.ConnectTimeout())
+			defer cancel()
+			return dial(ctx, b.Address())
+		}
+	}
+	return u
 }
 
 // dial opens a new connection.

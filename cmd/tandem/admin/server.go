@@ -49,10 +49,12 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	defer sock.release()
 	s.log.Debug("socket opened", "path", s.path)
-	return s.serve(ctx, netutil.LimitListener(sock.listener, maxConns))
+	return s.Serve(ctx, sock.listener)
 }
 
-func (s *Server) serve(ctx context.Context, l net.Listener) error {
+// Serve is Run on a listener of the caller's, which it closes.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	l = netutil.LimitListener(l, maxConns)
 	running := &running{}
 	srv := &http.Server{
 		Handler:           running.wrap(s.handler()),

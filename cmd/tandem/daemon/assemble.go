@@ -22,7 +22,6 @@ import (
 	"github.com/tandem-lb/tandem/health"
 	"github.com/tandem-lb/tandem/proxy"
 	"github.com/tandem-lb/tandem/proxy/pool"
-	"github.com/tandem-lb/tandem/systemd"
 	"github.com/tandem-lb/tandem/vip"
 )
 
@@ -33,7 +32,7 @@ const protocol = 1
 const handoverTime = 200 * time.Millisecond
 
 // assemble makes the parts and wires them; nothing runs yet.
-func assemble(cfg *configs.Config, version Version, log hclog.Logger) (*daemon, error) {
+func assemble(w World, cfg *configs.Config, version Version, log hclog.Logger) (*daemon, error) {
 	var key []byte
 	if !cfg.Cluster.Insecure {
 		var err error
@@ -47,20 +46,21 @@ func assemble(cfg *configs.Config, version Version, log hclog.Logger) (*daemon, 
 	}
 	boot := newBoot()
 
-	keeper, err := newKeeper(cfg, log)
+	keeper, err := newKeeper(w, cfg, log)
 	if err != nil {
 		return nil, err
 	}
 	pools := pool.NewSet(poolConfigs(cfg))
-	prx, err := proxy.New(proxy.Config{Listeners: cfg.Listeners, Drain: cfg.Drain}, pools, log.Named("proxy"))
+	prx, err := proxy.New(proxy.Config{Listeners: cfg.Listeners, Drain: cfg.Drain, Listen: w.Listen, Dial: w.Dial}, pools, log.Named("proxy"))
 	if err != nil {
 		return nil, err
 	}
-	checker := health.New(targets(cfg), pools.SetUp, log.Named("health"))
+	checker := health.NewOn(w.Dial, targets(cfg), pools.SetUp, log.Named("health"))
 	fit := newFitness(keeper, prx)
 
 	gsp, err := gossip.New(gossip.Config{
 		Node: cfg.Node, Name: cfg.Cluster.Name, Bind: cfg.Cluster.Bind, Peers: cfg.Cluster.Peers, Key: key,
+		Transport: w.Gossip,
 	}, log.Named("gossip"))
 	if err != nil {
 		return nil, err
@@ -73,14 +73,15 @@ func assemble(cfg *configs.Config, version Version, log hclog.Logger) (*daemon, 
 	pls, err := pulse.New(pulse.Config{
 		Node: cfg.Node, Boot: boot, Bind: next(cfg.Cluster.Bind), Peers: nextAll(cfg.Cluster.Peers), Key: key,
 		Cluster: cfg.Cluster.Name, Every: cfg.Cluster.Failover / 20, Failover: cfg.Cluster.Failover,
-		Tick: func(now time.Time) bool { return node.Alive(now) && keeper.Renew(now) },
+		Transport: w.Beats,
+		Tick:      func(now time.Time) bool { return node.Alive(now) && keeper.Renew(now) },
 	}, log.Named("pulse"))
 	if err != nil {
 		return nil, err
 	}
 	streams, err := peer.New(peer.Config{
 		Node: cfg.Node, Boot: boot, Bind: next(cfg.Cluster.Bind), Peers: nextAll(cfg.Cluster.Peers), Key: key,
-		Cluster: cfg.Cluster.Name,
+		Cluster: cfg.Cluster.Name, Listen: w.ListenPeers, Dial: w.DialPeer,
 	}, log.Named("peer"))
 	if err != nil {
 		return nil, err
@@ -93,7 +94,7 @@ func assemble(cfg *configs.Config, version Version, log hclog.Logger) (*daemon, 
 		Save: func(term uint64, macs map[string][]net.HardwareAddr) error {
 			return state.Save(cfg.StateDir, state.State{Term: term, MACs: macs})
 		},
-		Feed: systemd.NewFeeder(log).Feed,
+		Feed: w.feeder(log),
 		Log:  log.Named("cluster"),
 	})
 	rep := &reporter{
@@ -112,7 +113,7 @@ func assemble(cfg *configs.Config, version Version, log hclog.Logger) (*daemon, 
 		}
 	}
 	d.parts.list = []part{
-		{"admin", runAdmin(adm, log.Named("admin"))},
+		{"admin", runAdmin(w, adm, log.Named("admin"))},
 		{"vip", keeper.Run},
 		{"gossip", onPort(cfg.Cluster.Bind.Port(), gsp.Run)},
 		{"peer", onPort(next(cfg.Cluster.Bind).Port(), streams.Run)},
@@ -125,7 +126,7 @@ func assemble(cfg *configs.Config, version Version, log hclog.Logger) (*daemon, 
 	return d, nil
 }
 
-func newKeeper(cfg *configs.Config, log hclog.Logger) (*vip.Keeper, error) {
+func newKeeper(w World, cfg *configs.Config, log hclog.Logger) (*vip.Keeper, error) {
 	c := cfg.VIP
 	c.Node, c.RunDir, c.Failover = cfg.Node, cfg.RunDir, cfg.Cluster.Failover
 	for _, p := range cfg.Pools {
@@ -133,7 +134,7 @@ func newKeeper(cfg *configs.Config, log hclog.Logger) (*vip.Keeper, error) {
 			c.Neighbours = append(c.Neighbours, b.Address.Addr())
 		}
 	}
-	sys, err := vip.Open(c, log)
+	sys, err := w.openVIP(c, log)
 	if err != nil {
 		return nil, fmt.Errorf("reach the kernel for the VIP: %w", err)
 	}

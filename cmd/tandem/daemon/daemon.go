@@ -27,14 +27,10 @@ func Run(ctx context.Context, cfg *configs.Config, version Version, log hclog.Lo
 	if err := needCaps(); err != nil {
 		return err
 	}
-	log.Info("starting", "node", cfg.Node, "version", string(version), "vip", prefixes(cfg.VIP.Addresses), "link", cfg.VIP.Interface)
 	// The thread that beats has real-time priority, but to run Go code it needs a processor of Go's too: one more than the others can take.
 	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
 	if n, err := raiseFiles(); err != nil {
 		log.Warn("could not raise the limit of open files", "limit", n, "err", err)
-	}
-	if cfg.Cluster.Insecure {
-		log.Warn("insecure: anyone who reaches the cluster's ports can take the VIP; make a key with `tandem keygen` and set cluster.key_file")
 	}
 	lock, err := Acquire(cfg.RunDir)
 	switch {
@@ -44,7 +40,16 @@ func Run(ctx context.Context, cfg *configs.Config, version Version, log hclog.Lo
 		log.Warn("run_dir cannot be locked; a second daemon on this host would take the VIP from this one", "err", err)
 	}
 	defer lock.Release()
-	d, err := assemble(cfg, version, log) //nolint:contextcheck // the drain begins when ctx is done
+	return RunOn(ctx, World{}, cfg, version, log)
+}
+
+// RunOn is Run in a world of the caller's. It changes nothing of the process, and locks nothing.
+func RunOn(ctx context.Context, w World, cfg *configs.Config, version Version, log hclog.Logger) error {
+	log.Info("starting", "node", cfg.Node, "version", string(version), "vip", prefixes(cfg.VIP.Addresses), "link", cfg.VIP.Interface)
+	if cfg.Cluster.Insecure {
+		log.Warn("insecure: anyone who reaches the cluster's ports can take the VIP; make a key with `tandem keygen` and set cluster.key_file")
+	}
+	d, err := assemble(w, cfg, version, log) //nolint:contextcheck // the drain begins when ctx is done
 	if err != nil {
 		return err
 	}
@@ -117,9 +122,13 @@ func prefixes(ps []netip.Prefix) string {
 }
 
 // runAdmin makes a socket that does not work a matter for the log: a node without it still does its work.
-func runAdmin(s *admin.Server, log hclog.Logger) func(context.Context) error {
+func runAdmin(w World, s *admin.Server, log hclog.Logger) func(context.Context) error {
+	run := s.Run
+	if w.Admin != nil {
+		run = func(ctx context.Context) error { return s.Serve(ctx, w.Admin) }
+	}
 	return func(ctx context.Context) error {
-		if err := s.Run(ctx); err != nil {
+		if err := run(ctx); err != nil {
 			log.Error("the admin socket does not work; `tandem status` cannot reach this node", "err", err)
 		}
 		<-ctx.Done()
