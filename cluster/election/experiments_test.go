@@ -402,7 +402,7 @@ func wordStands(r *run) {
 	}
 	r.wait(20)
 	r.do("hand over to "+s[0].policy.Name, func() { l.order(s[0].id) })
-	r.wait(2000)
+	r.wait(10_600) // after a handover preemption waits for ten seconds
 	r.leads(s[0], "an operator's word")
 	r.movedAtMost(1, "operator's word")
 	r.gapAtMost(0, "operator's word")

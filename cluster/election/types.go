@@ -42,12 +42,12 @@ type Self struct {
 	// Served: client frames for the VIP came in while a peer was silent. It stays true until this node lets go, or hears every peer and none
 	// of them holds: both sides of a meeting compare it, so it must not fall while they meet.
 	Served  bool
-	Leaving bool   // the process was asked to stop: hand over or release
+	Leaving bool // the process was asked to stop: hand over or release
 	// Maintenance: an operator keeps this node from leading.
 	Maintenance bool
-	Word        Word // what an operator wants of this node as the leader; may stay here for ever, Decide knows when it is void
-	Take    Take   // the newest order from a leader to take over; may stay here for ever, Decide knows when it is void
-	Giving  Giving // the newest order that this node, as the leader, gave; may stay here for ever too
+	Word        Word   // what an operator wants of this node as the leader; may stay here for ever, Decide knows when it is void
+	Take        Take   // the newest order from a leader to take over; may stay here for ever, Decide knows when it is void
+	Giving      Giving // the newest order that this node, as the leader, gave; may stay here for ever too
 }
 
 // Word is an operator's word that another node should lead.
@@ -127,11 +127,11 @@ type Decision struct {
 	// HandByHand goes into the order: it is an operator's word that HandTo leads.
 	HandByHand bool
 	ByHand     bool      // this node holds because an operator said so: told by beat
-	Wants    bool      // this node would take over by preemption: told to the leader by beat
-	Settled  bool      // false while the node still listens after its start: told by beat
-	Late     bool      // this node let go because it was late and has not claimed since: told by beat
-	Answered bool      // a peer that may be silent answers on the wire, so this node will not claim: told by beat
-	Wake     time.Time // ask again at this moment at the latest; zero: only when something changes
+	Wants      bool      // this node would take over by preemption: told to the leader by beat
+	Settled    bool      // false while the node still listens after its start: told by beat
+	Late       bool      // this node let go because it was late and has not claimed since: told by beat
+	Answered   bool      // a peer that may be silent answers on the wire, so this node will not claim: told by beat
+	Wake       time.Time // ask again at this moment at the latest; zero: only when something changes
 	// Memo goes into the next View, unchanged.
 	Memo Memo
 }
