@@ -131,9 +131,19 @@ func special(w io.Writer, f fault, sys system, runs []result) {
 	case refused+hanging > 0:
 		fmt.Fprintf(w, "%s, %s: who still asked the old leader while it answered ARP was refused %d times and left hanging %d times\n",
 			f.name, sys.name, refused, hanging)
-	case count(runs, func(r result) bool { return r.Healed > 0 }) > 0:
+	case f.heals():
 		fmt.Fprintf(w, "%s, %s: one holder %s ms after the heal\n", f.name, sys.name, cell(runs, healed))
 	}
+}
+
+// heals reports whether it matters how long after the heal two held.
+func (f fault) heals() bool {
+	for _, g := range f.goals {
+		if g.heal > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func blackout(r result) float64 { return r.Blackout }
