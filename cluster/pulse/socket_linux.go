@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
-	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -82,21 +81,6 @@ func (s *socket) setUp(bind netip.AddrPort) error {
 	}
 	if _, _, e := unix.Syscall(unix.SYS_BIND, uintptr(s.fd), uintptr(unsafe.Pointer(&s.to)), n); e != 0 {
 		return fmt.Errorf("bind: %w", e)
-	}
-	return nil
-}
-
-// Wait is in Transport.
-func (s *socket) Wait(until time.Time) error {
-	d := max(time.Until(until), 0)
-	s.left = unix.NsecToTimespec(int64(d))
-	n, err := unix.Ppoll(s.polled[:], &s.left, nil)
-	if err != nil && !errors.Is(err, unix.EINTR) {
-		return fmt.Errorf("ppoll: %w", err)
-	}
-	if n > 0 && s.polled[1].Revents != 0 {
-		var b [8]byte
-		_, _ = unix.Read(int(s.polled[1].Fd), b[:]) // EAGAIN: another wake-up was taken with this one
 	}
 	return nil
 }
