@@ -12,6 +12,11 @@ type Config struct {
 	// Bind is where gossip listens (UDP and TCP); beats (UDP) and the peer stream (TCP) use the next port.
 	Bind  netip.AddrPort
 	Peers []netip.AddrPort // the others' Bind
+	// Paths are further ways to the peers that beats go over too; at most 3.
+	Paths []Path
+	// Mirrors are hosts off which beats are bounced while no path to a peer works; empty: the gateway and on-link backends. NoMirrors: never.
+	Mirrors   []netip.Addr
+	NoMirrors bool
 	// KeyFile holds one base64 line of 32 bytes, shared by all nodes; exactly one of KeyFile and Insecure is set.
 	KeyFile  string
 	Insecure bool
@@ -23,4 +28,10 @@ type Config struct {
 	Failover time.Duration
 	// Settle is how long a starting node listens before it may claim; default 1 s.
 	Settle time.Duration
+}
+
+// Path is a further pair of addresses for beats and the peer stream.
+type Path struct {
+	Bind  netip.AddrPort
+	Peers []netip.AddrPort // the i-th is another address of Config.Peers[i]; the zero value: that peer is not on this path
 }

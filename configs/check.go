@@ -19,6 +19,8 @@ type checker struct {
 
 	// What has been read so far and where it stands, for the checks of one thing against another.
 	bind      located[netip.AddrPort]
+	paths     []located[netip.AddrPort] // their binds
+	mirrors   []located[netip.Addr]
 	peers     []located[netip.AddrPort]
 	vips      []located[netip.Prefix]
 	listeners []located[proxy.ListenerConfig]

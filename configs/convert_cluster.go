@@ -41,6 +41,8 @@ func (c *checker) cluster(f *fileCluster) cluster.Config {
 		cfg.Bind = c.clusterBind(f.Bind)
 	}
 	c.readPeers(f, &cfg)
+	c.readMirrors(&f.Mirrors, &cfg)
+	c.readPaths(f, &cfg)
 	return cfg
 }
 

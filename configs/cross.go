@@ -9,6 +9,7 @@ import (
 // cross checks one thing of the file against another.
 func (c *checker) cross(f *fileConfig) {
 	c.vipsAndNodes()
+	c.pathsAndVIPs()
 	c.poolsAndListeners(f)
 	c.ports()
 	c.loops()
@@ -32,6 +33,20 @@ func (c *checker) vipsAndNodes() {
 	for _, p := range c.peers {
 		if c.isVIP(p.v.Addr()) {
 			c.bad(p.place, "%s is a virtual address, which moves between the nodes; write the other node's own address", p.v.Addr())
+		}
+	}
+}
+
+// pathsAndVIPs: the same for the further paths and the mirrors.
+func (c *checker) pathsAndVIPs() {
+	for _, p := range c.paths {
+		if c.isVIP(p.v.Addr()) {
+			c.bad(p.place, "%s is a virtual address, which moves between the nodes; write this node's own address on the path", p.v.Addr())
+		}
+	}
+	for _, m := range c.mirrors {
+		if c.isVIP(m.v) {
+			c.bad(m.place, "%s is a virtual address; a mirror is a third host on the VIPs' network that answers ping", m.v)
 		}
 	}
 }
@@ -126,6 +141,11 @@ func (c *checker) ownPorts(l located[proxy.ListenerConfig]) {
 	}
 	if next := netip.AddrPortFrom(bind.Addr(), bind.Port()+1); overlap(l.v.Bind, next) {
 		c.bad(l.place, "%s clashes with %s, where the nodes' beats and their stream arrive (the port after cluster.bind); choose another port", l.v.Bind, next)
+	}
+	for _, p := range c.paths {
+		if overlap(l.v.Bind, p.v) {
+			c.bad(l.place, "%s clashes with %s of cluster.paths, where the nodes' beats and their stream arrive; choose another port", l.v.Bind, p.v)
+		}
 	}
 }
 

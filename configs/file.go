@@ -38,6 +38,15 @@ type fileCluster struct {
 	Settle       scalar `key:"settle"`
 	Quorum       scalar `key:"quorum"`
 	Witness      scalar `key:"witness"`
+
+	Mirrors list             `key:"mirrors"`
+	Paths   blocks[filePath] `key:"paths"`
+}
+
+type filePath struct {
+	block
+	Bind  scalar `key:"bind"`
+	Peers list   `key:"peers"`
 }
 
 type fileVIP struct {

@@ -25,6 +25,12 @@ func Hash(c *Config) uint64 {
 	write("tandem config 1")
 	write("cluster %s %d", c.Cluster.Name, c.Cluster.Failover)
 	write("lease %d", c.VIP.Lease)
+	if n := len(c.Cluster.Paths); n > 0 {
+		write("paths %d", n)
+	}
+	if c.Cluster.NoMirrors {
+		write("mirrors off")
+	}
 	vips := make(map[netip.Addr]bool)
 	for _, p := range slices.SortedFunc(slices.Values(c.VIP.Addresses), comparePrefix) {
 		vips[p.Addr()] = true

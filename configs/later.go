@@ -4,7 +4,7 @@ package configs
 // They are refused by name, so that nobody believes that they work.
 func laterKey(path string) string {
 	switch path {
-	case "cluster.mirrors", "cluster.paths", "cluster.voters":
+	case "cluster.voters":
 		return "one path between the nodes, cluster.bind to cluster.peers"
 	case "cluster.key_files", "cluster.keys":
 		return "one cluster.key_file"

@@ -79,7 +79,7 @@ func keysIn(t *testing.T, file string) []string {
 			}
 		}
 		levels = append(levels, level{indent, join(parent, strings.SplitN(body, ":", 2)[0])})
-		if slices.Contains([]string{"listeners", "pools", "backends"}, strings.SplitN(body, ":", 2)[0]) {
+		if slices.Contains([]string{"listeners", "pools", "backends", "paths"}, strings.SplitN(body, ":", 2)[0]) {
 			levels[len(levels)-1].path += "[]"
 		}
 	}
@@ -132,7 +132,7 @@ func TestReferenceDocumentsEachKeyBeforeIt(t *testing.T) {
 func TestReferenceValuesAreTheDefaults(t *testing.T) {
 	ref, _ := parseFile(t, "reference.yaml", lab())
 	short := `
-cluster: {bind: 10.0.0.11, peers: [10.0.0.12], key_file: /etc/tandem/cluster.key}
+cluster: {bind: 10.0.0.11, peers: [10.0.0.12], key_file: /etc/tandem/cluster.key, paths: [{bind: 192.168.9.1, peers: [192.168.9.2]}]}
 vip:
   interface: eth0
   addresses: [10.0.0.10, 2001:db8::10]

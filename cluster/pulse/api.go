@@ -19,10 +19,25 @@ type Config struct {
 	// (the election loop is stuck, or the gate is lost): who cannot be trusted must not sound alive.
 	Tick func(now time.Time) bool
 
+	// Paths are further pairs of addresses, such as those of a cable of its own, that every beat goes over as well; at most MaxPaths-1.
+	Paths []Path
+	// Mirror, if set, is given every beat after it was sent, with the set of the peers (bit i for Peers[i]) that it should reach by third parties
+	// too, because no path to them works in both directions; often the empty set. It is called on the beat thread: it must not block, and copies the data.
+	Mirror func(beat []byte, peers uint16)
+
 	// Cluster is the cluster's name; nodes of clusters with other names ignore each other. May be empty.
 	Cluster string
 	// Transport carries the datagrams; nil: a UDP socket on Bind, served by a thread with real-time priority where that is allowed.
 	Transport Transport
+}
+
+// MaxPaths is how many paths between two nodes there can be.
+const MaxPaths = 4
+
+// Path is one more pair of addresses for each peer.
+type Path struct {
+	Bind  netip.AddrPort
+	Peers []netip.AddrPort // the i-th is another address of Config.Peers[i]; invalid: that peer is not on this path
 }
 
 // Beat is what one node tells the others every few milliseconds. All of it is a fact, none of it a wish (Wants aside).
@@ -54,6 +69,17 @@ type Peer struct {
 	ArrivedAt time.Time
 	HearsMe   bool
 	DeafFor   time.Duration // how long the peer has not heard this node, as it says itself
+	// Paths are the ways to it: the first is that of Config.Peers, then those of Config.Paths.
+	Paths []PathState
+	// MirroredAt is when the newest beat came that only a mirror delivered; zero: never.
+	MirroredAt time.Time
+}
+
+// PathState is what is known of one way between this node and a peer.
+type PathState struct {
+	HeardAt time.Time // when the peer was last heard this way; zero: never
+	// DeafFor is how long the peer has not heard this node this way, as it says itself; negative: not known; a minute or more: long, or never.
+	DeafFor time.Duration
 }
 
 // Snapshot is the state of all peers ever heard since the start, by name. It is a copy.

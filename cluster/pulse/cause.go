@@ -46,6 +46,7 @@ type Stats struct {
 	SendFailed uint64
 	Withheld   uint64 // beats that Tick did not allow
 	Overrun    uint64 // datagrams given to Receive faster than they were taken
+	Mirrored   uint64 // genuine beats of peers that came by mirrors, heard or not
 	By         [causes]uint64
 }
 
@@ -54,14 +55,14 @@ func (s Stats) Heard() uint64 { return s.By[Fine] }
 
 // counters are Stats while they grow: written by the beat thread, read by anybody.
 type counters struct {
-	sent, sendFailed, withheld, overrun atomic.Uint64
-	by                                  [causes]atomic.Uint64
+	sent, sendFailed, withheld, overrun, mirrored atomic.Uint64
+	by                                            [causes]atomic.Uint64
 }
 
 func (c *counters) stats() Stats {
 	s := Stats{
 		Sent: c.sent.Load(), SendFailed: c.sendFailed.Load(),
-		Withheld: c.withheld.Load(), Overrun: c.overrun.Load(),
+		Withheld: c.withheld.Load(), Overrun: c.overrun.Load(), Mirrored: c.mirrored.Load(),
 	}
 	for i := range c.by {
 		s.By[i] = c.by[i].Load()

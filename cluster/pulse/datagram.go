@@ -23,17 +23,21 @@ import (
 //	48  2  rank
 //	50  1  priority
 //	51  1  length of the name
-//	52     name
-//	       echoes: boot (8), sequence number last heard (8), age in ms (4, top bit: never accepted)
+//	52  1  number of paths of the sender
+//	53     name
+//	       echoes: boot (8), sequence number last heard (8), age in ms (4, top bit: never accepted), and, if accepted, for each path
+//	       of the sender how long ago it last heard that node on it, in ms (2)
 //	       seal (16)
 const (
 	magic      = "TNDB"
 	version    = 1
-	headSize   = 52
+	headSize   = 53
 	echoSize   = 20
 	maxEchoes  = maxPeers * (1 + maxCandidates)
-	maxSize    = headSize + seal.MaxName + maxEchoes*echoSize + seal.Size // 1156: fits into one frame
+	pathSize   = 2
+	maxSize    = headSize + seal.MaxName + maxEchoes*echoSize + maxPeers*MaxPaths*pathSize + seal.Size // 1285: fits into one frame
 	neverHeard = 1 << 31
+	longAgo    = 1<<16 - 1 // in ms on a path: that long, or never
 )
 
 const (
@@ -55,6 +59,8 @@ type echo struct {
 	age  time.Duration // since then, in time that the sender was awake; ms on the wire
 	// candidate is true while the sender has not yet accepted that boot, because it has seen no answer of it to a beat of its own.
 	candidate bool
+	// paths is how long ago that node was heard on each path of the sender, in ms; not for candidates.
+	paths [MaxPaths]uint16
 }
 
 // datagram is a beat and what surrounds it. Decoding aliases the bytes and allocates nothing.
@@ -65,6 +71,7 @@ type datagram struct {
 	beat    Beat // without Node when decoded: see name
 	echoes  [maxEchoes]echo
 	n       int // echoes in use
+	paths   int // of the sender
 }
 
 func (d *datagram) echo(boot uint64) (echo, bool) {
@@ -89,12 +96,18 @@ func (d *datagram) appendTo(b []byte) []byte {
 	b = be.AppendUint64(b, d.beat.Term)
 	b = be.AppendUint64(b, d.beat.Newest)
 	b = be.AppendUint16(b, d.beat.Rank)
-	b = append(b, d.beat.Priority, byte(len(d.name)))
+	b = append(b, d.beat.Priority, byte(len(d.name)), byte(d.paths))
 	b = append(b, d.name...)
 	for _, e := range d.echoes[:d.n] {
 		b = be.AppendUint64(b, e.boot)
 		b = be.AppendUint64(b, e.seq)
 		b = be.AppendUint32(b, wireAge(e))
+		if e.candidate {
+			continue
+		}
+		for _, age := range e.paths[:d.paths] {
+			b = be.AppendUint16(b, age)
+		}
 	}
 	return b
 }
@@ -120,9 +133,9 @@ func (d *datagram) decode(b []byte) Cause {
 	case len(b) < headSize:
 		return Malformed
 	}
-	d.n = int(b[5])
+	d.n, d.paths = int(b[5]), int(b[52])
 	nameLen := int(b[51])
-	if d.n > maxEchoes || len(b) != headSize+nameLen+d.n*echoSize+seal.Size {
+	if d.n > maxEchoes || d.paths > MaxPaths || len(b) < headSize+nameLen+d.n*echoSize+seal.Size {
 		return Malformed
 	}
 	d.keyID, d.cluster = be.Uint32(b[8:]), be.Uint32(b[12:])
@@ -136,14 +149,36 @@ func (d *datagram) decode(b []byte) Cause {
 	if d.beat.Boot == 0 || d.beat.Seq == 0 || !seal.ValidName(d.name) {
 		return Malformed
 	}
-	rest := b[headSize+nameLen:]
+	return d.decodeEchoes(b[headSize+nameLen : len(b)-seal.Size])
+}
+
+// decodeEchoes reads the echoes, which are all of b.
+func (d *datagram) decodeEchoes(b []byte) Cause {
+	be := binary.BigEndian
 	for i := range d.n {
-		e := rest[i*echoSize:]
-		age := be.Uint32(e[16:])
-		d.echoes[i] = echo{
-			boot: be.Uint64(e), seq: be.Uint64(e[8:]),
+		if len(b) < echoSize {
+			return Malformed
+		}
+		age := be.Uint32(b[16:])
+		e := &d.echoes[i]
+		*e = echo{
+			boot: be.Uint64(b), seq: be.Uint64(b[8:]),
 			age: time.Duration(age&^neverHeard) * time.Millisecond, candidate: age&neverHeard != 0,
 		}
+		b = b[echoSize:]
+		if e.candidate {
+			continue
+		}
+		if len(b) < d.paths*pathSize {
+			return Malformed
+		}
+		for p := range d.paths {
+			e.paths[p] = be.Uint16(b[p*pathSize:])
+		}
+		b = b[d.paths*pathSize:]
+	}
+	if len(b) != 0 {
+		return Malformed
 	}
 	return Fine
 }

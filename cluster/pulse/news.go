@@ -25,9 +25,15 @@ type news struct {
 	births   chan birth
 	slept    atomic.Int64 // longest oversleep not yet told
 	rt       atomic.Pointer[error]
-	failing  [maxPeers]bool
-	sendErrs [maxPeers]atomic.Pointer[error] // nil: sends; not nil: does not, or sends again if it points to nil
+	failing  [MaxPaths][maxPeers]bool
+	sendErrs [MaxPaths][maxPeers]atomic.Pointer[error] // nil: sends; not nil: does not, or sends again if it points to nil
+	paths    [MaxPaths][maxPeers]atomic.Int32          // pathBroken, pathWhole, or 0: nothing to tell
 }
+
+const (
+	pathBroken = 1 + iota
+	pathWhole
+)
 
 type culprit struct {
 	addr netip.AddrPort
@@ -85,13 +91,23 @@ func (n *news) priority(err error) {
 	poke(n.poked)
 }
 
-// sent notes when sending to the i-th peer begins or ceases to fail.
-func (n *news) sent(i int, err error) {
-	if (err != nil) == n.failing[i] {
+// sent notes when sending to the i-th peer by a path begins or ceases to fail.
+func (n *news) sent(path, i int, err error) {
+	if (err != nil) == n.failing[path][i] {
 		return
 	}
-	n.failing[i] = err != nil
-	n.sendErrs[i].Store(&err)
+	n.failing[path][i] = err != nil
+	n.sendErrs[path][i].Store(&err)
+	poke(n.poked)
+}
+
+// path notes that a path to the i-th peer broke, or works again.
+func (n *news) path(path, i int, broken bool) {
+	state := int32(pathWhole)
+	if broken {
+		state = pathBroken
+	}
+	n.paths[path][i].Store(state)
 	poke(n.poked)
 }
 
@@ -144,14 +160,28 @@ func (p *Pulse) tellState() {
 	} else if d > 0 {
 		p.log.Debug("overslept a little", "took", d)
 	}
-	for i, to := range p.cfg.Peers {
-		switch err := n.sendErrs[i].Swap(nil); {
-		case err == nil:
-		case *err != nil:
-			p.log.Warn("beats cannot be sent", "addr", to, "err", *err)
-		default:
-			p.log.Info("beats can be sent again", "addr", to)
+	for path := range p.board.paths {
+		for i, to := range p.peersOn(path) {
+			p.tellPath(path, i, to)
 		}
+	}
+}
+
+// tellPath logs what is new of one path to one peer.
+func (p *Pulse) tellPath(path, i int, to netip.AddrPort) {
+	n := &p.news
+	switch err := n.sendErrs[path][i].Swap(nil); {
+	case err == nil:
+	case *err != nil:
+		p.log.Warn("beats cannot be sent", "addr", to, "err", *err)
+	default:
+		p.log.Info("beats can be sent again", "addr", to)
+	}
+	switch n.paths[path][i].Swap(0) {
+	case pathBroken:
+		p.log.Warn("path broken: beats come by another one", "addr", to, "path", path)
+	case pathWhole:
+		p.log.Info("path works again", "addr", to, "path", path)
 	}
 }
 

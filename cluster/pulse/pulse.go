@@ -58,11 +58,11 @@ func New(cfg Config, log hclog.Logger) (*Pulse, error) {
 		mirrors: make(chan mirrored, mirrorMax),
 		news:    newNews(cfg.Peers),
 	}
-	p.board.base, p.board.every = time.Now(), cfg.Every
+	p.board.base, p.board.every, p.board.paths = time.Now(), cfg.Every, 1+len(cfg.Paths)
 	mac := seal.NewMAC(secret)
 	p.thread = thread{p: p, mac: mac, table: table{
 		name: cfg.Node, boot: cfg.Boot, keyID: key.ID, openID: seal.OpenID(), cluster: seal.Cluster(cfg.Cluster),
-		mac: mac, failover: cfg.Failover, peers: map[string]*peerState{},
+		mac: mac, failover: cfg.Failover, paths: 1 + len(cfg.Paths), peers: map[string]*peerState{},
 	}}
 	return p, nil
 }
@@ -82,6 +82,14 @@ func check(cfg Config) (seal.Key, error) {
 	if len(cfg.Peers) > maxPeers {
 		errs = append(errs, fmt.Errorf("%d peers; at most %d are possible", len(cfg.Peers), maxPeers))
 	}
+	if len(cfg.Paths) >= MaxPaths {
+		errs = append(errs, fmt.Errorf("%d further paths; at most %d are possible", len(cfg.Paths), MaxPaths-1))
+	}
+	for _, w := range cfg.Paths {
+		if len(w.Peers) > len(cfg.Peers) {
+			errs = append(errs, fmt.Errorf("the path of %s has %d peers, more than there are", w.Bind, len(w.Peers)))
+		}
+	}
 	return key, errors.Join(errs...)
 }
 
@@ -91,9 +99,13 @@ func (p *Pulse) Run(ctx context.Context) error {
 	own := p.cfg.Transport == nil
 	tr := p.cfg.Transport
 	if own {
-		s, err := openSocket(p.cfg.Bind)
+		binds := []netip.AddrPort{p.cfg.Bind}
+		for _, w := range p.cfg.Paths {
+			binds = append(binds, w.Bind)
+		}
+		s, err := openSockets(binds)
 		if err != nil {
-			return fmt.Errorf("listen for beats on %s (udp): %w", p.cfg.Bind, err)
+			return err
 		}
 		tr = s
 	}

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -16,15 +17,89 @@ import (
 // queue is the receive buffer: a beat takes about 1 KiB of it, so that it holds those of a peer for some seconds of a pause.
 const queue = 1 << 20
 
-// socket is a Transport over UDP. Its system calls are made by hand, because those of the net package allocate, give no receive times, and
+// sockets is a Transport over UDP, with a socket for each path.
+type sockets struct {
+	paths  []*socket
+	event  *os.File      // an eventfd: Wake writes to it, safely even after Close
+	polled []unix.PollFd // the event, then the paths
+	left   unix.Timespec
+	next   int // whose turn it is to be read first: a flood on one path starves no other
+}
+
+var _ Transport = (*sockets)(nil)
+
+// openSockets listens on each address, which need not be one of this host yet.
+func openSockets(binds []netip.AddrPort) (*sockets, error) {
+	ev, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("eventfd: %w", err)
+	}
+	s := &sockets{event: os.NewFile(uintptr(ev), "eventfd"), polled: []unix.PollFd{{Fd: int32(ev), Events: unix.POLLIN}}}
+	for _, b := range binds {
+		p, err := openSocket(b)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("listen for beats on %s (udp): %w", b, err), s.Close())
+		}
+		s.paths = append(s.paths, p)
+		s.polled = append(s.polled, unix.PollFd{Fd: int32(p.fd), Events: unix.POLLIN})
+	}
+	return s, nil
+}
+
+// Wait is in Transport.
+func (s *sockets) Wait(until time.Time) error {
+	d := max(time.Until(until), 0)
+	s.left = unix.NsecToTimespec(int64(d))
+	n, err := unix.Ppoll(s.polled, &s.left, nil)
+	if err != nil && !errors.Is(err, unix.EINTR) {
+		return fmt.Errorf("ppoll: %w", err)
+	}
+	if n > 0 && s.polled[0].Revents != 0 {
+		var b [8]byte
+		_, _ = unix.Read(int(s.polled[0].Fd), b[:]) // EAGAIN: another wake-up was taken with this one
+	}
+	return nil
+}
+
+// Read is in Transport.
+func (s *sockets) Read(b []byte) (a Arrival, ok bool, err error) {
+	for range s.paths {
+		i := s.next
+		s.next = (s.next + 1) % len(s.paths)
+		if a, ok, err = s.paths[i].Read(b); ok || err != nil {
+			a.Path = i
+			return a, ok, err
+		}
+	}
+	return Arrival{}, false, nil
+}
+
+// Write is in Transport.
+func (s *sockets) Write(b []byte, path int, to netip.AddrPort) error {
+	return s.paths[path].Write(b, to)
+}
+
+// Wake is in Transport.
+func (s *sockets) Wake() {
+	one := [8]byte{1}            // in either byte order not zero
+	_, _ = s.event.Write(one[:]) // full: a wake-up is pending; closed: nobody waits
+}
+
+// Close is in Transport.
+func (s *sockets) Close() error {
+	errs := []error{s.event.Close()}
+	for _, p := range s.paths {
+		errs = append(errs, unix.Close(p.fd))
+	}
+	return errors.Join(errs...)
+}
+
+// socket is one of them. Its system calls are made by hand, because those of the net package allocate, give no receive times, and
 // park the goroutine instead of the thread.
 type socket struct {
-	fd     int
-	six    bool
-	zones  map[string]uint32
-	event  *os.File // an eventfd: Wake writes to it, safely even after Close
-	polled [2]unix.PollFd
-	left   unix.Timespec
+	fd    int
+	six   bool
+	zones map[string]uint32
 
 	// For recvmsg; reused.
 	msg  unix.Msghdr
@@ -33,8 +108,6 @@ type socket struct {
 	oob  [256]byte
 	to   unix.RawSockaddrInet6
 }
-
-var _ Transport = (*socket)(nil)
 
 // openSocket listens on bind, which need not be an address of this host yet.
 func openSocket(bind netip.AddrPort) (*socket, error) {
@@ -51,12 +124,6 @@ func openSocket(bind netip.AddrPort) (*socket, error) {
 	if err := s.setUp(bind); err != nil {
 		return nil, errors.Join(err, unix.Close(fd))
 	}
-	ev, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("eventfd: %w", err), unix.Close(fd))
-	}
-	s.polled = [2]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}, {Fd: int32(ev), Events: unix.POLLIN}}
-	s.event = os.NewFile(uintptr(ev), "eventfd")
 	return s, nil
 }
 
@@ -85,7 +152,7 @@ func (s *socket) setUp(bind netip.AddrPort) error {
 	return nil
 }
 
-// Read is in Transport.
+// Read reads one datagram, as Transport says.
 func (s *socket) Read(b []byte) (Arrival, bool, error) {
 	s.iov.Base = &b[0]
 	s.iov.SetLen(len(b))
@@ -148,7 +215,7 @@ func (s *socket) from() netip.AddrPort {
 	return netip.AddrPortFrom(a, port(&s.name.Port))
 }
 
-// Write is in Transport.
+// Write sends one datagram, as Transport says.
 func (s *socket) Write(b []byte, to netip.AddrPort) error {
 	n, err := s.sockaddr(&s.to, to)
 	if err != nil {
@@ -201,12 +268,3 @@ func (s *socket) zone(z string) uint32 {
 
 func port(p *uint16) uint16       { return binary.BigEndian.Uint16((*[2]byte)(unsafe.Pointer(p))[:]) }
 func setPort(p *uint16, v uint16) { binary.BigEndian.PutUint16((*[2]byte)(unsafe.Pointer(p))[:], v) }
-
-// Wake is in Transport.
-func (s *socket) Wake() {
-	one := [8]byte{1}            // in either byte order not zero
-	_, _ = s.event.Write(one[:]) // full: a wake-up is pending; closed: nobody waits
-}
-
-// Close is in Transport.
-func (s *socket) Close() error { return errors.Join(unix.Close(s.fd), s.event.Close()) }

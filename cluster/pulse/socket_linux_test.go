@@ -11,14 +11,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func loopback(t *testing.T, bind string) (*socket, netip.AddrPort) {
+func loopback(t *testing.T, bind string) (*sockets, netip.AddrPort) {
 	t.Helper()
-	s, err := openSocket(netip.MustParseAddrPort(bind))
+	s, err := openSockets([]netip.AddrPort{netip.MustParseAddrPort(bind)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close() })
-	return s, localAddr(t, s.fd)
+	return s, localAddr(t, s.paths[0].fd)
 }
 
 // The layer of system calls, on loopback: the one test here with real sockets and real time.
@@ -33,7 +33,7 @@ func TestSocketCarriesDatagramsAndTheirTimes(t *testing.T) {
 			}
 			before := time.Now()
 			for _, msg := range []string{"hello", "longer than the buffer of 32 bytes is"} {
-				if err := a.Write([]byte(msg), bAddr); err != nil {
+				if err := a.Write([]byte(msg), 0, bAddr); err != nil {
 					t.Fatal(err)
 				}
 				if err := b.Wait(before.Add(10 * time.Second)); err != nil {
@@ -52,7 +52,7 @@ func TestSocketCarriesDatagramsAndTheirTimes(t *testing.T) {
 				t.Fatal(err)
 			}
 			if n := testing.AllocsPerRun(50, func() {
-				_ = a.Write(buf[:], bAddr)
+				_ = a.Write(buf[:], 0, bAddr)
 				_ = b.Wait(time.Now())
 				_, _, _ = b.Read(buf[:])
 			}); n != 0 {
@@ -68,7 +68,7 @@ func TestSocketCarriesDatagramsAndTheirTimes(t *testing.T) {
 
 func TestSocketSaysWhenFamiliesDoNotMatch(t *testing.T) {
 	s, _ := loopback(t, "127.0.0.1:0")
-	if err := s.Write([]byte("x"), netip.MustParseAddrPort("[::1]:9")); err == nil {
+	if err := s.Write([]byte("x"), 0, netip.MustParseAddrPort("[::1]:9")); err == nil {
 		t.Error("no error")
 	}
 }

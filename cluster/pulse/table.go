@@ -30,6 +30,7 @@ type table struct {
 	mac      *seal.MAC
 	failover time.Duration
 	sent     uint64 // own highest sequence number
+	paths    int    // of this node; 0 counts as 1
 
 	peers map[string]*peerState
 	d     datagram // scratch
@@ -41,6 +42,9 @@ type peerState struct {
 	seq        uint64
 	beat       Beat
 	addr       netip.AddrPort
+	index      int // in Config.Peers, from 1 on; 0: not known, it was never heard directly
+	paths      [MaxPaths]pathState
+	mirrored   time.Duration // awake time of the newest beat that came by a mirror; 0: none
 	heard      time.Duration // awake time of the newest beat's arrival
 	arrived    time.Duration // real time of it
 	hearsMe    bool
@@ -50,6 +54,13 @@ type peerState struct {
 	retired    [maxRetired]uint64
 	nRetired   int // ever; the ring's next slot is nRetired % maxRetired
 	view       *view
+}
+
+// pathState is what is known of one path to a peer.
+type pathState struct {
+	seq     uint64        // of the newest beat that came this way, heard or not: another copy may have been faster
+	heard   time.Duration // awake time of it; 0: none in this life
+	deafFor time.Duration // how long the peer has not heard this node on it, as it said itself; -1: not known
 }
 
 // candidate is a life of a peer that has not proved to be present.
@@ -64,14 +75,17 @@ type candidate struct {
 // outcome is what a datagram did.
 type outcome struct {
 	cause   Cause
-	peer    *peerState // for Fine
+	peer    *peerState // for Fine and Old
 	changed bool       // something that the reader wants to be woken for
 	answer  bool       // send a beat soon: somebody waits for a proof
 	newLife bool       // first beat of this life of the peer
 }
 
-// receive takes one datagram that arrived at the given awake and real times.
-func (t *table) receive(b []byte, from netip.AddrPort, awake, arrived time.Duration) outcome {
+// byMirror is the path of a datagram that came by a mirror.
+const byMirror = -1
+
+// receive takes one datagram that arrived by a path at the given awake and real times.
+func (t *table) receive(b []byte, from netip.AddrPort, path int, awake, arrived time.Duration) outcome {
 	d := &t.d
 	if c := t.authentic(b); c != Fine {
 		return outcome{cause: c}
@@ -89,14 +103,28 @@ func (t *table) receive(b []byte, from netip.AddrPort, awake, arrived time.Durat
 	case p == nil:
 		return outcome{cause: Crowded}
 	case p.boot == d.beat.Boot:
+		p.came(path, d.beat.Seq, awake)
 		if d.beat.Seq <= p.seq {
-			return outcome{cause: Old}
+			return outcome{cause: Old, peer: p}
 		}
 		return t.hear(p, from, awake, arrived)
 	case p.isRetired(d.beat.Boot):
 		return outcome{cause: Retired}
 	}
-	return t.consider(p, from, awake, arrived)
+	return t.consider(p, from, path, awake, arrived)
+}
+
+// came notes the way of a beat of the active life. On each path sequence numbers must rise, so that a replay makes none look whole.
+func (p *peerState) came(path int, seq uint64, awake time.Duration) {
+	if path == byMirror {
+		if seq > p.seq { // nobody was faster
+			p.mirrored = max(p.mirrored, awake)
+		}
+		return
+	}
+	if w := &p.paths[path]; seq > w.seq {
+		w.seq, w.heard = seq, max(w.heard, awake)
+	}
 }
 
 // authentic decodes b into t.d and checks who sealed it.
@@ -140,7 +168,7 @@ func (t *table) peer(awake time.Duration) *peerState {
 }
 
 // consider handles a beat of a life that is not active.
-func (t *table) consider(p *peerState, from netip.AddrPort, awake, arrived time.Duration) outcome {
+func (t *table) consider(p *peerState, from netip.AddrPort, path int, awake, arrived time.Duration) outcome {
 	d := &t.d
 	c, isNew := p.candidate(d.beat.Boot, awake)
 	if isNew {
@@ -156,6 +184,10 @@ func (t *table) consider(p *peerState, from netip.AddrPort, awake, arrived time.
 		p.nRetired++
 	}
 	p.boot, p.seq = d.beat.Boot, 0
+	for i := range p.paths {
+		p.paths[i] = pathState{heard: p.paths[i].heard, deafFor: -1} // its silence goes on, its numbers begin anew
+	}
+	p.came(path, d.beat.Seq, awake)
 	*c = candidate{}
 	o := t.hear(p, from, awake, arrived)
 	o.changed, o.newLife, o.answer = true, true, true
@@ -171,6 +203,12 @@ func (t *table) hear(p *peerState, from netip.AddrPort, awake, arrived time.Dura
 	if e, ok := d.echo(t.boot); ok {
 		p.echoed, p.deafFor = awake, e.age
 		hearsMe = !e.candidate && e.age <= t.failover/2
+		for i := range p.paths {
+			p.paths[i].deafFor = -1
+			if i < d.paths && !e.candidate {
+				p.paths[i].deafFor = time.Duration(e.paths[i]) * time.Millisecond
+			}
+		}
 	} else {
 		p.deafFor = awake - p.echoed
 	}
@@ -194,10 +232,14 @@ func (b Beat) sinSeq() Beat {
 
 // fill sets the echoes of a beat that is about to be sent.
 func (t *table) fill(d *datagram, awake time.Duration) {
-	d.n = 0
+	d.n, d.paths = 0, max(t.paths, 1)
 	for _, p := range t.peers {
 		if p.boot != 0 {
-			d.echoes[d.n] = echo{boot: p.boot, seq: p.seq, age: awake - p.heard}
+			e := echo{boot: p.boot, seq: p.seq, age: awake - p.heard}
+			for i := range d.paths {
+				e.paths[i] = pathAge(p.paths[i].heard, awake)
+			}
+			d.echoes[d.n] = e
 			d.n++
 		}
 		for _, c := range p.candidates {
@@ -240,4 +282,12 @@ func (p *peerState) isRetired(boot uint64) bool {
 		}
 	}
 	return false
+}
+
+// pathAge is how long ago heard was, as it is told.
+func pathAge(heard, awake time.Duration) uint16 {
+	if heard == 0 {
+		return longAgo
+	}
+	return uint16(min(max((awake-heard).Milliseconds(), 0), longAgo))
 }

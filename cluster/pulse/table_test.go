@@ -42,16 +42,19 @@ func (ta *table) next(now time.Duration, b Beat) []byte {
 
 func TestDatagramsSurviveTheWire(t *testing.T) {
 	ta := newTable(t, "a", 1)
-	d := datagram{keyID: ta.keyID, cluster: ta.cluster, name: []byte(strings.Repeat("n", seal.MaxName)), n: maxEchoes, beat: Beat{
+	d := datagram{keyID: ta.keyID, cluster: ta.cluster, name: []byte(strings.Repeat("n", seal.MaxName)), n: maxEchoes, paths: MaxPaths, beat: Beat{
 		Boot: math.MaxUint64, Seq: 2, Term: 3, Newest: math.MaxUint64, Priority: 254, Rank: 65535,
 		Holds: true, Wants: true, Served: true, Leaving: true,
 	}}
 	for i := range d.echoes {
-		d.echoes[i] = echo{boot: uint64(i + 1), seq: uint64(i), age: time.Duration(i) * time.Hour, candidate: i%2 == 0}
+		d.echoes[i] = echo{boot: uint64(i + 1), seq: uint64(i), age: time.Duration(i) * time.Hour, candidate: i >= maxPeers}
+		if i < maxPeers {
+			d.echoes[i].paths = [MaxPaths]uint16{uint16(i), 2, longAgo, 4}
+		}
 	}
 	b := ta.mac.Append(d.appendTo(nil), 0)
-	if len(b) > 1200 || len(b) != maxSize {
-		t.Errorf("the longest beat has %d bytes, want %d and at most 1200", len(b), maxSize)
+	if len(b) > 1400 || len(b) != maxSize {
+		t.Errorf("the longest beat has %d bytes, want %d and at most 1400", len(b), maxSize)
 	}
 	var got datagram
 	if c := got.decode(b); c != Fine || !reflect.DeepEqual(got, d) {
@@ -93,7 +96,7 @@ func TestHearingAllocatesNothing(t *testing.T) {
 		d.keyID, d.cluster, d.name = s.keyID, s.cluster, append(d.name[:0], s.name...)
 		d.beat = Beat{Boot: s.boot, Seq: s.sent, Fit: true}
 		s.fill(&d, now)
-		o := r.receive(s.mac.Append(d.appendTo(buf), 0), from, now, now)
+		o := r.receive(s.mac.Append(d.appendTo(buf), 0), from, 0, now, now)
 		if o.cause == Fine {
 			heard++
 			bd.show(o.peer)
@@ -121,13 +124,13 @@ func TestOldNamesGiveWay(t *testing.T) {
 	x := newTable(t, "a", 1)
 	for i := range 40 {
 		old := newTable(t, string(rune('A'+i)), uint64(100+i))
-		x.receive(old.next(0, Beat{}), netip.AddrPort{}, time.Duration(i)*time.Second, 0)
+		x.receive(old.next(0, Beat{}), netip.AddrPort{}, 0, time.Duration(i)*time.Second, 0)
 	}
 	y := newTable(t, "b", 2)
 	now := 45 * time.Second
-	x.receive(y.next(now, Beat{}), netip.AddrPort{}, now, now)
-	y.receive(x.next(now, Beat{}), netip.AddrPort{}, now, now)
-	if o := x.receive(y.next(now, Beat{}), netip.AddrPort{}, now, now); o.cause != Fine {
+	x.receive(y.next(now, Beat{}), netip.AddrPort{}, 0, now, now)
+	y.receive(x.next(now, Beat{}), netip.AddrPort{}, 0, now, now)
+	if o := x.receive(y.next(now, Beat{}), netip.AddrPort{}, 0, now, now); o.cause != Fine {
 		t.Errorf("the true peer: %v", o.cause)
 	}
 }
@@ -175,7 +178,7 @@ func FuzzHostile(f *testing.F) {
 		talk := func(i int) {
 			b := nodes[i].next(now, Beat{Term: nodes[i].boot})
 			tape = append(tape, b)
-			nodes[1-i].receive(bytes.Clone(b), netip.AddrPort{}, now, now)
+			nodes[1-i].receive(bytes.Clone(b), netip.AddrPort{}, 0, now, now)
 		}
 		for _, op := range script[:min(len(script), 500)] {
 			now += time.Millisecond
@@ -196,7 +199,7 @@ func FuzzHostile(f *testing.F) {
 				// A replay of the newest beat to whom it was for is no replay, but every recorded beat has been delivered already.
 				for i := range nodes {
 					before := knowledge(nodes[i])
-					o := nodes[i].receive(b, netip.AddrPort{}, now, now)
+					o := nodes[i].receive(b, netip.AddrPort{}, 0, now, now)
 					if o.cause == Fine || o.changed || !reflect.DeepEqual(before, knowledge(nodes[i])) {
 						t.Fatalf("%s heard a replay: %+v", nodes[i].name, o)
 					}

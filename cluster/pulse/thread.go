@@ -27,6 +27,8 @@ type thread struct {
 	lastEmpty time.Duration // real time before which every waiting datagram had been read
 	in, out   [maxSize + 1]byte
 	d         datagram
+	began     time.Duration // awake
+	ways      [maxPeers]ways
 }
 
 // loop takes turns until ctx is done: wait, drain, notice an oversleep, send.
@@ -34,6 +36,7 @@ func (t *thread) loop(ctx context.Context, tr Transport) error {
 	b := &t.p.board
 	t.next = time.Now()
 	t.lastEmpty = b.real(t.next)
+	t.began = t.lastEmpty - time.Duration(b.shift.Load())
 	t.plan()
 	b.listens.Store(true)
 	defer b.listens.Store(false)
@@ -100,9 +103,24 @@ func (t *thread) send(tr Transport) {
 		return
 	}
 	data := t.encode(b)
-	for i, to := range p.cfg.Peers {
-		err := tr.Write(data, to)
-		p.news.sent(i, err)
+	t.write(tr, data, 0, p.cfg.Peers)
+	for i := range p.cfg.Paths {
+		t.write(tr, data, i+1, p.cfg.Paths[i].Peers)
+	}
+	if apart := t.apart(); p.cfg.Mirror != nil {
+		p.cfg.Mirror(data, apart)
+	}
+}
+
+// write sends data to all peers by one path.
+func (t *thread) write(tr Transport, data []byte, path int, peers []netip.AddrPort) {
+	p := t.p
+	for i, to := range peers {
+		if !to.IsValid() {
+			continue
+		}
+		err := tr.Write(data, path, to)
+		p.news.sent(path, i, err)
 		if err != nil {
 			p.count.sendFailed.Add(1)
 			continue
@@ -136,13 +154,13 @@ func (t *thread) drain(tr Transport) {
 			t.lastEmpty = before
 			break
 		}
-		t.take(t.in[:min(a.N, len(t.in))], a.From, t.arrival(a.Stamp), true)
+		t.take(t.in[:min(a.N, len(t.in))], a.From, a.Path, t.arrival(a.Stamp))
 	}
 	for {
 		select {
 		case m := <-t.p.mirrors:
 			now := t.p.board.real(time.Now())
-			t.take(m.data, m.from, min(t.p.board.real(m.at), now), false)
+			t.take(m.data, m.from, byMirror, min(t.p.board.real(m.at), now))
 		default:
 			return
 		}
@@ -163,7 +181,7 @@ func (t *thread) arrival(stamp int64) time.Duration {
 }
 
 // take hands one datagram to the table and publishes what it did.
-func (t *thread) take(data []byte, from netip.AddrPort, at time.Duration, direct bool) {
+func (t *thread) take(data []byte, from netip.AddrPort, path int, at time.Duration) {
 	b := &t.p.board
 	awake := at
 	if t.late {
@@ -171,11 +189,15 @@ func (t *thread) take(data []byte, from netip.AddrPort, at time.Duration, direct
 	}
 	awake -= time.Duration(b.shift.Load())
 	addr := from
-	if !direct {
+	if path != 0 {
 		addr = netip.AddrPort{}
 	}
-	o := t.table.receive(data, addr, awake, at)
+	o := t.table.receive(data, addr, path, awake, at)
 	t.p.count.by[o.cause].Add(1)
+	if o.peer != nil {
+		t.arrived(o.peer, path, from)
+		b.show(o.peer)
+	}
 	if o.answer {
 		t.p.urgent.Store(true)
 	}
@@ -183,7 +205,6 @@ func (t *thread) take(data []byte, from netip.AddrPort, at time.Duration, direct
 		t.p.news.refused(o.cause, from, t.table.d.name)
 		return
 	}
-	b.show(o.peer)
 	if o.newLife {
 		t.p.news.born(o.peer.name, from)
 	}

@@ -14,6 +14,9 @@ type view struct {
 	heard   atomic.Int64 // awake
 	arrived atomic.Int64 // since base
 	deafFor atomic.Int64
+	paths   [MaxPaths]struct{ heard, deafFor atomic.Int64 } // heard: awake, 0: never
+	// mirrored is the awake time of the newest beat that only a mirror delivered; 0: none.
+	mirrored atomic.Int64
 }
 
 type facts struct {
@@ -29,6 +32,7 @@ type facts struct {
 type board struct {
 	base  time.Time
 	every time.Duration
+	paths int
 	views atomic.Pointer[[]*view]
 	shift atomic.Int64 // sum of all oversleeps
 	late  atomic.Int64 // when the last one was noticed, since base; 0: never
@@ -67,6 +71,11 @@ func (b *board) show(p *peerState) {
 	v.deafFor.Store(int64(p.deafFor))
 	v.arrived.Store(int64(p.arrived))
 	v.heard.Store(int64(p.heard))
+	v.mirrored.Store(int64(p.mirrored))
+	for i := range b.paths {
+		v.paths[i].heard.Store(int64(p.paths[i].heard))
+		v.paths[i].deafFor.Store(int64(p.paths[i].deafFor))
+	}
 	if fresh {
 		var all []*view
 		if l := b.views.Load(); l != nil {
@@ -94,9 +103,23 @@ func (b *board) snapshot(now time.Time) Snapshot {
 			DeafFor: time.Duration(v.deafFor.Load()),
 		}
 		p.Beat.Seq = v.seq.Load()
+		p.MirroredAt = ago(now, awake, v.mirrored.Load())
+		p.Paths = make([]PathState, b.paths)
+		for i := range p.Paths {
+			w := &v.paths[i]
+			p.Paths[i] = PathState{HeardAt: ago(now, awake, w.heard.Load()), DeafFor: time.Duration(w.deafFor.Load())}
+		}
 		s[p.Beat.Node] = p
 	}
 	return s
+}
+
+// ago turns an awake time into a time; zero stays zero.
+func ago(now time.Time, awake time.Duration, at int64) time.Time {
+	if at == 0 {
+		return time.Time{}
+	}
+	return now.Add(-max(awake-time.Duration(at), 0))
 }
 
 // overslept is the sum of the oversleeps, the one in progress included, and when the last one was noticed.

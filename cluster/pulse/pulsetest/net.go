@@ -2,6 +2,7 @@ package pulsetest
 
 import (
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -64,6 +65,18 @@ func (n *Net) Join(addr netip.AddrPort) *Port {
 	return p
 }
 
+// JoinPaths opens a port with further addresses, one for each path.
+func (n *Net) JoinPaths(addr netip.AddrPort, paths ...netip.AddrPort) *Port {
+	p := n.Join(addr)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	p.paths = paths
+	for _, a := range paths {
+		n.ports[a] = p
+	}
+	return p
+}
+
 // Inject delivers data to the port at to, as if it came from from.
 func (n *Net) Inject(data []byte, from, to netip.AddrPort) {
 	n.mu.Lock()
@@ -71,7 +84,7 @@ func (n *Net) Inject(data []byte, from, to netip.AddrPort) {
 	step := n.step
 	n.mu.Unlock()
 	if p != nil {
-		p.put(packet{append([]byte(nil), data...), from, time.Now().Add(step).UnixNano()})
+		p.put(packet{append([]byte(nil), data...), from, time.Now().Add(step).UnixNano(), slices.Index(p.paths, to) + 1})
 	}
 }
 
@@ -79,6 +92,7 @@ func (n *Net) Inject(data []byte, from, to netip.AddrPort) {
 type Port struct {
 	net   *Net
 	addr  netip.AddrPort
+	paths []netip.AddrPort // further addresses
 	woken chan struct{}
 
 	mu     sync.Mutex // guards what follows
@@ -91,6 +105,7 @@ type packet struct {
 	data  []byte
 	from  netip.AddrPort
 	stamp int64
+	path  int
 }
 
 var _ pulse.Transport = (*Port)(nil)
@@ -140,20 +155,23 @@ func (p *Port) Read(b []byte) (pulse.Arrival, bool, error) {
 	p.queue = p.queue[1:]
 	copy(b, x.data)
 	// The bubble's wall clock cannot be stepped, so what the reader would see is put into the stamp: its age by a stepped clock.
-	return pulse.Arrival{N: len(x.data), From: x.from, Stamp: x.stamp - int64(step)}, true, nil
+	return pulse.Arrival{N: len(x.data), From: x.from, Stamp: x.stamp - int64(step), Path: x.path}, true, nil
 }
 
 // Write is in pulse.Transport.
-func (p *Port) Write(b []byte, to netip.AddrPort) error {
-	n := p.net
+func (p *Port) Write(b []byte, path int, to netip.AddrPort) error {
+	n, from := p.net, p.addr
+	if path > 0 {
+		from = p.paths[path-1]
+	}
 	n.mu.Lock()
 	if n.tape {
-		n.log = append(n.log, Datagram{p.addr, to, append([]byte(nil), b...)})
+		n.log = append(n.log, Datagram{from, to, append([]byte(nil), b...)})
 	}
 	cut := n.cut
 	n.mu.Unlock()
-	if cut == nil || !cut(p.addr, to) {
-		n.Inject(b, p.addr, to)
+	if cut == nil || !cut(from, to) {
+		n.Inject(b, from, to)
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -70,11 +71,17 @@ func assemble(w World, cfg *configs.Config, version Version, log hclog.Logger) (
 	}
 	gsp.SetMeta(meta) // before anybody can join: a boot id that came later would look like a restart
 	var node *cluster.Node
-	pls, err := pulse.New(pulse.Config{
+	var pls *pulse.Pulse
+	mir := newMirror(w, cfg, keeper, &pls, log.Named("mirror"))
+	bounce, runMirror := func([]byte, uint16) {}, idle
+	if mir != nil {
+		bounce, runMirror = mir.Bounce, mir.Run
+	}
+	pls, err = pulse.New(pulse.Config{
 		Node: cfg.Node, Boot: boot, Bind: next(cfg.Cluster.Bind), Peers: nextAll(cfg.Cluster.Peers), Key: key,
 		Cluster: cfg.Cluster.Name, Every: cfg.Cluster.Failover / 20, Failover: cfg.Cluster.Failover,
-		Transport: w.Beats,
-		Tick:      func(now time.Time) bool { return node.Alive(now) && keeper.Renew(now) },
+		Transport: w.Beats, Paths: beatPaths(cfg), Mirror: bounce,
+		Tick: func(now time.Time) bool { return node.Alive(now) && keeper.Renew(now) },
 	}, log.Named("pulse"))
 	if err != nil {
 		return nil, err
@@ -99,7 +106,7 @@ func assemble(w World, cfg *configs.Config, version Version, log hclog.Logger) (
 	})
 	rep := &reporter{
 		cfg: cfg, version: version, boot: boot, hash: configs.Hash(cfg), started: time.Now(),
-		node: node, keeper: keeper, proxy: prx, pools: pools, checker: checker, gossip: gsp, pulse: pls, fit: fit,
+		node: node, keeper: keeper, proxy: prx, pools: pools, checker: checker, gossip: gsp, pulse: pls, mirror: mir, fit: fit,
 	}
 	adm := admin.New(cfg.Admin.Socket, rep.status, log.Named("admin"))
 
@@ -117,6 +124,7 @@ func assemble(w World, cfg *configs.Config, version Version, log hclog.Logger) (
 		{"vip", keeper.Run},
 		{"gossip", onPort(cfg.Cluster.Bind.Port(), gsp.Run)},
 		{"peer", onPort(next(cfg.Cluster.Bind).Port(), streams.Run)},
+		{"mirror", runMirror},
 		{"pulse", onPort(next(cfg.Cluster.Bind).Port(), pls.Run)},
 		{"health", checker.Run},
 		{"fitness", fit.run},
@@ -134,6 +142,7 @@ func newKeeper(w World, cfg *configs.Config, log hclog.Logger) (*vip.Keeper, err
 			c.Neighbours = append(c.Neighbours, b.Address.Addr())
 		}
 	}
+	c.Neighbours = append(slices.Clone(cfg.Cluster.Mirrors), c.Neighbours...) // it finds out where they are
 	sys, err := w.openVIP(c, log)
 	if err != nil {
 		return nil, fmt.Errorf("reach the kernel for the VIP: %w", err)

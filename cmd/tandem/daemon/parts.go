@@ -86,3 +86,9 @@ func untilAsked(run func(context.Context) error) func(context.Context) error {
 		return err
 	}
 }
+
+// idle is a part that has nothing to do.
+func idle(ctx context.Context) error {
+	<-ctx.Done()
+	return nil
+}

@@ -11,6 +11,7 @@ import (
 	"github.com/tandem-lb/tandem/cluster/election"
 	"github.com/tandem-lb/tandem/cluster/gossip"
 	"github.com/tandem-lb/tandem/cluster/pulse"
+	"github.com/tandem-lb/tandem/cluster/pulse/mirror"
 	"github.com/tandem-lb/tandem/cmd/tandem/admin/api"
 	"github.com/tandem-lb/tandem/configs"
 	"github.com/tandem-lb/tandem/health"
@@ -33,6 +34,7 @@ type reporter struct {
 	checker *health.Checker
 	gossip  *gossip.Gossip
 	pulse   *pulse.Pulse
+	mirror  *mirror.Mirror // nil: not wanted
 	fit     *fitJudge
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/memberlist"
 
 	"github.com/tandem-lb/tandem/cluster/pulse"
+	"github.com/tandem-lb/tandem/cluster/pulse/mirror"
 	"github.com/tandem-lb/tandem/systemd"
 	"github.com/tandem-lb/tandem/vip"
 )
@@ -22,6 +23,8 @@ type World struct {
 	// Gossip carries memberlist's packets and streams, and Beats the datagrams of the pulse.
 	Gossip memberlist.NodeAwareTransport
 	Beats  pulse.Transport
+	// Mirror opens a link for the frames that bounce beats off third parties.
+	Mirror func(index int, six bool, each func(frame []byte)) (mirror.Port, error)
 	// ListenPeers and DialPeer make the streams between nodes.
 	ListenPeers func(ctx context.Context) (net.Listener, error)
 	DialPeer    func(ctx context.Context, to netip.AddrPort) (net.Conn, error)
