@@ -120,7 +120,7 @@ func TestTheUnitHasNoMorePowersThanItNeeds(t *testing.T) {
 	const caps = "CAP_NET_ADMIN CAP_NET_RAW CAP_NET_BIND_SERVICE"
 	for k, want := range map[string]string{
 		"AmbientCapabilities": caps, "CapabilityBoundingSet": caps, "NoNewPrivileges": "yes",
-		"Type": "notify", "NotifyAccess": "main", "Restart": "always", "RestrictRealtime": "no", "LimitRTPRIO": "1",
+		"Type": "notify", "NotifyAccess": "main", "Restart": "always", "RestrictRealtime": "no", "LimitRTPRIO": "1", "Nice": "-20",
 		"RuntimeDirectoryPreserve": "restart",
 	} {
 		if s[k] != want {

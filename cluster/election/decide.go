@@ -24,6 +24,7 @@ func Decide(p Policy, v View, now time.Time) Decision {
 	d.Settled = s.settled()
 	d.Late = s.memo.late
 	d.Answered = s.answered()
+	d.ByHand = d.Hold && s.byHand()
 	d.Wake = s.wake
 	d.Memo = s.memo
 	return d
@@ -81,6 +82,8 @@ func (s *scene) decide() Decision {
 	switch {
 	case !self.LinkUp:
 		return s.stay(ReasonLinkDown, "")
+	case self.Maintenance:
+		return s.stay(ReasonMaintenance, "")
 	case !self.Fit:
 		return s.stay(ReasonUnfit, "")
 	case self.Wish:

@@ -33,6 +33,8 @@ var experiments = []experiment{
 	{"total cut between the nodes", totalCut},
 	{"leader stops", stops},
 	{"operator's handover", handsOver},
+	{"operator's word against preference and rank", wordStands},
+	{"maintenance", maintenance},
 	{"late order to take over", lateOrder},
 	{"leader unfit", unfit},
 	{"leader worse", worse},
@@ -383,6 +385,54 @@ func handsOver(r *run) {
 	}
 	r.gapAtMost(0, "handover")
 	r.nodual("handover")
+}
+
+// wordStands: the VIP stays where an operator put it, though the other node is preferred and fitter.
+func wordStands(r *run) {
+	for i, n := range r.w.nodes {
+		n.policy.Preempt, n.policy.Priority = true, 120-10*i
+	}
+	l, s := r.steady()
+	r.met["handover"]++
+	if r.w.failed != "" {
+		return
+	}
+	if r.w.rng.IntN(2) == 0 {
+		r.do(s[0].policy.Name+" worse", func() { s[0].rank = 10 })
+	}
+	r.wait(20)
+	r.do("hand over to "+s[0].policy.Name, func() { l.order(s[0].id) })
+	r.wait(10_600) // after a handover preemption waits for ten seconds
+	r.leads(s[0], "an operator's word")
+	r.movedAtMost(1, "operator's word")
+	r.gapAtMost(0, "operator's word")
+	r.do("hand back", func() { s[0].order(l.id) })
+	r.wait(300)
+	r.leads(l, "another word")
+	r.gapAtMost(0, "another word")
+}
+
+// maintenance: a node in maintenance does not claim, whatever happens; when that is over it does.
+func maintenance(r *run) {
+	l, s := r.steady()
+	if len(s) > 1 {
+		return
+	}
+	r.do(s[0].policy.Name+" in maintenance", func() { s[0].maint = true })
+	r.wait(100 + r.w.rng.IntN(100))
+	r.do("hand over to "+s[0].policy.Name, func() { l.order(s[0].id) })
+	r.wait(300)
+	r.leads(l, "an order to a node in maintenance")
+	r.movedAtMost(0, "an order to a node in maintenance")
+	r.gapAtMost(0, "an order to a node in maintenance")
+	r.do("kill "+l.policy.Name, l.kill)
+	r.wait(500)
+	if n := r.leader(); n != nil {
+		r.w.failf("%s leads in maintenance", n.policy.Name)
+	}
+	r.do("end of maintenance", func() { s[0].maint = false })
+	r.wait(300)
+	r.leads(s[0], "after the end of maintenance")
 }
 
 func lateOrder(r *run) {

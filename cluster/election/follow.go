@@ -9,6 +9,10 @@ func (s *scene) follow() Decision {
 	unheard, yield := s.unhearing(0)
 	if s.mayTake() && !yield {
 		s.memo.movedAt = s.now
+		if self.Take.ByHand {
+			s.memo.handRank = self.Rank
+			return s.claim(self.Take.Term, ReasonByHand, self.Take.From)
+		}
 		return s.claim(self.Take.Term, ReasonOrdered, self.Take.From)
 	}
 	if self.Leaving {

@@ -31,6 +31,8 @@ func (s *scene) lead() Decision {
 		return s.hand()
 	case self.Leaving:
 		return s.leave()
+	case s.asked():
+		return s.obey()
 	}
 	s.memo.askedAt = time.Time{}
 	if s.memo.why == "" {
@@ -80,7 +82,7 @@ func (s *scene) meet() (rival string, why Reason, lost bool) {
 // ordered reports whether q ordered the claim of the present hold, and has not taken that back by a newer term.
 func (s *scene) ordered(q Peer) bool {
 	t := s.v.Self.Take
-	return s.memo.why == ReasonOrdered && s.memo.whyPeer == q.Name && t.From == q.Name && q.Term < t.Term
+	return (s.memo.why == ReasonOrdered || s.memo.why == ReasonByHand) && s.memo.whyPeer == q.Name && t.From == q.Name && q.Term < t.Term
 }
 
 // hand goes on with the handover that was ordered.
@@ -113,6 +115,12 @@ func (s *scene) move(d Decision) Decision {
 	self := s.v.Self
 	fitter := s.heir(func(q Peer) bool { return q.Rank < self.Rank && !q.Settling })
 	preferred := s.heir(func(q Peer) bool { return q.Wants && q.Priority > s.p.Priority && q.Rank <= self.Rank && !q.Settling })
+	if s.byHand() {
+		preferred = ""
+		if self.Rank <= s.memo.handRank {
+			fitter = "" // the operator knew
+		}
+	}
 	never := s.memo.movedAt.IsZero()
 	switch {
 	case fitter != "" && (never || s.passed(s.memo.movedAt.Add(moveEvery))):

@@ -18,6 +18,7 @@ type Memo struct {
 	readyAt  time.Time // since when only a better candidate keeps this node from claiming
 	askedAt  time.Time // since when HandTo asks for a handover that nobody has ordered
 	movedAt  time.Time // the last handover to or from this node
+	handRank int       // how unfit this node was when an operator said that it leads
 	why      Reason    // of the present hold
 	whyPeer  string
 	contacts []contact // with fresh peers, by name

@@ -109,9 +109,9 @@ func (m *monitor) look() {
 			}
 		}
 		if n.live() {
-			bad := !n.carrier || !n.fit
+			bad := !n.carrier || !n.fit || n.maint
 			if d := m.since(&m.unfit[i], bad); d > 1 && n.open() {
-				w.failf("%s has no link or is unfit and still answers after %d ms", n.policy.Name, d)
+				w.failf("%s has no link, is unfit or in maintenance and still answers after %d ms", n.policy.Name, d)
 			}
 			if m.terms[i] > n.p.self.Term && !m.lostDisk {
 				w.failf("%s went back from term %d to %d", n.policy.Name, m.terms[i], n.p.self.Term)
@@ -204,7 +204,7 @@ func (m *monitor) held(live int) {
 				return
 			}
 		}
-		if n.carrier && n.fit {
+		if n.carrier && n.fit && !n.maint {
 			fit++
 			if s := n.p.started + ms(n.policy.Settle); fit == 1 || s < settledAt {
 				settledAt = s
@@ -234,11 +234,11 @@ func (m *monitor) claim(n *node, d election.Decision) {
 			w.failf("%s hears nobody and claims on silence", n.policy.Name)
 		}
 	}
-	if d.Reason != election.ReasonOrdered && w.now-n.p.started < ms(n.policy.Settle) {
+	if !ordered(d) && w.now-n.p.started < ms(n.policy.Settle) {
 		w.failf("%s claims before it has settled", n.policy.Name)
 	}
-	if n.p.self.Leaving || !n.fit || !n.carrier {
-		w.failf("%s claims (%s) though it is unfit or leaving", n.policy.Name, d.Reason)
+	if n.p.self.Leaving || !n.fit || n.maint || !n.carrier {
+		w.failf("%s claims (%s) though it is unfit, in maintenance or leaving", n.policy.Name, d.Reason)
 	}
 	// Three nodes that see each other only in part may know of a claim that has ended, and not of one that has not.
 	if (silence || d.Reason == election.ReasonVacant && len(w.nodes) == 2) && w.loss == 0 {
@@ -253,7 +253,7 @@ func (m *monitor) claim(n *node, d election.Decision) {
 			w.failf("%s claims term %d, which %s had claimed %d ms before", n.policy.Name, d.Term, w.nodes[c.node].policy.Name, w.now-c.at)
 		}
 	}
-	if d.Term < n.p.self.Newest && d.Reason != election.ReasonOrdered {
+	if d.Term < n.p.self.Newest && !ordered(d) {
 		w.failf("%s claims term %d though it knows of %d", n.policy.Name, d.Term, n.p.self.Newest)
 	}
 	m.claims[d.Term] = claim{n.id, w.now}

@@ -34,8 +34,8 @@ func (n *node) step() {
 		n.gate = w.now + ms(n.policy.Failover)
 	}
 	n.checkWire()
-	if link := n.power && n.carrier; link != p.self.LinkUp || n.fit != p.self.Fit || n.rank != p.self.Rank {
-		p.self.LinkUp, p.self.Fit, p.self.Rank, p.dirty = link, n.fit, n.rank, true
+	if link := n.power && n.carrier; link != p.self.LinkUp || n.fit != p.self.Fit || n.maint != p.self.Maintenance || n.rank != p.self.Rank {
+		p.self.LinkUp, p.self.Fit, p.self.Maintenance, p.self.Rank, p.dirty = link, n.fit, n.maint, n.rank, true
 	}
 	if beats {
 		n.clients()
@@ -94,14 +94,14 @@ func (n *node) receive(m packet) {
 	case aBye:
 		k.left, p.dirty = true, true
 	case aTake:
-		p.self.Take = election.Take{From: n.w.nodes[m.from].policy.Name, Term: m.term, At: at(n.w.now)}
+		p.self.Take = election.Take{From: n.w.nodes[m.from].policy.Name, Term: m.term, At: at(n.w.now), ByHand: m.byHand}
 		p.dirty = true
 	}
 }
 
 func (b beat) changed(c beat, to int) bool {
 	return b.boot != c.boot || b.term != c.term || b.newest != c.newest || b.self.Holds != c.self.Holds || b.self.Fit != c.self.Fit || b.self.Rank != c.self.Rank ||
-		b.self.Wants != c.self.Wants || b.hears[to] != c.hears[to] || b.self.Settling != c.self.Settling || b.self.Served != c.self.Served ||
+		b.self.Wants != c.self.Wants || b.hears[to] != c.hears[to] || b.self.Settling != c.self.Settling || b.self.Maintenance != c.self.Maintenance || b.self.Served != c.self.Served ||
 		b.deafFor[to]/10 != c.deafFor[to]/10
 }
 
@@ -223,12 +223,12 @@ func (n *node) decide() {
 	p.self.Holds = p.holds
 	switch {
 	case d.HandTo != "" && (p.self.Giving.To != d.HandTo || p.self.Giving.Term <= p.self.Term):
-		n.give(d.HandTo, d.HandTerm)
+		n.give(d.HandTo, d.HandTerm, d.HandByHand)
 	case p.self.Leaving && !d.Hold:
 		n.p, n.gate = nil, never
 		for _, m := range w.nodes {
 			if m != n {
-				n.message(m.id, aBye, 0)
+				n.message(m.id, aBye, 0, false)
 			}
 		}
 		w.sayf("%s says bye and ends", n.policy.Name)
@@ -302,7 +302,7 @@ func (n *node) beat() {
 	}
 	b := beat{boot: p.boot, seq: p.seq, term: p.self.Term, newest: p.self.Newest}
 	b.self = election.Peer{
-		Holds: p.holds, Fit: n.fit && n.carrier, Rank: n.rank, Wants: p.d.Wants, HearsOthers: !n.deaf(),
+		Holds: p.holds, Fit: n.fit && n.carrier && !n.maint, Maintenance: n.maint, ByHand: p.d.ByHand, Rank: n.rank, Wants: p.d.Wants, HearsOthers: !n.deaf(),
 		Served: p.self.Served, Late: p.d.Late, Answered: p.d.Answered, Settling: !p.d.Settled, Leaving: p.self.Leaving,
 	}
 	for i := range w.nodes {

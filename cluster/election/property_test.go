@@ -39,8 +39,9 @@ func anyView(pick source, now time.Time) (election.Policy, election.View) {
 	v := election.View{Expected: pick(3)}
 	v.Self = election.Self{
 		Started: when(), Holds: flip(), Wish: flip(), WishAt: when(), Term: term(), Newest: term(), LinkUp: pick(6) > 0, Fit: pick(6) > 0,
-		Rank: pick(2), LateAt: when(), Served: flip(), Leaving: pick(4) == 0,
-		Take: election.Take{From: name(), Term: term(), At: when()}, Giving: election.Giving{To: name(), Term: term(), At: when()},
+		Rank: pick(2), LateAt: when(), Served: flip(), Leaving: pick(4) == 0, Maintenance: pick(6) == 0,
+		Word: election.Word{To: name(), At: when(), ByHand: flip()},
+		Take: election.Take{From: name(), Term: term(), At: when(), ByHand: flip()}, Giving: election.Giving{To: name(), Term: term(), At: when()},
 	}
 	if v.Self.Wish {
 		v.Self.Term = max(v.Self.Term, 1) // it has claimed
@@ -50,7 +51,7 @@ func anyView(pick source, now time.Time) (election.Policy, election.View) {
 			Name: name(), Member: flip(), HeardAt: when().Add(time.Duration(pick(2)) * time.Millisecond), Crashed: pick(4) == 0, Left: pick(4) == 0, Priority: 100 + pick(2), Holds: flip(),
 			Term: term(), Newest: term(), Fit: pick(4) > 0, Rank: pick(2), Wants: flip(), HearsMe: flip(),
 			DeafFor: time.Duration(pick(5)) * 50 * time.Millisecond, HearsOthers: flip(), Served: flip(), Late: pick(4) == 0, Answered: pick(4) == 0,
-			Settling: pick(4) == 0, Leaving: pick(4) == 0,
+			Settling: pick(4) == 0, Leaving: pick(4) == 0, Maintenance: pick(6) == 0,
 		})
 	}
 	v.Wire = election.Wire{Since: when(), Probes: pick(5), PeerAt: when(), ForeignAt: when(), Deaf: pick(4) == 0}
@@ -72,6 +73,11 @@ func feed(v election.View, d election.Decision, now time.Time) election.View {
 // same compares what a decision makes the node do.
 func same(a, b election.Decision) bool {
 	return a.Hold == b.Hold && a.Term == b.Term && a.Check == b.Check && a.HandTo == b.HandTo && a.Wants == b.Wants && a.Settled == b.Settled && a.Answered == b.Answered
+}
+
+// ordered reports whether a claim follows an order of the leader.
+func ordered(d election.Decision) bool {
+	return d.Reason == election.ReasonOrdered || d.Reason == election.ReasonByHand
 }
 
 // holdsToItsWord checks one view: every view has a decision, and what must be true of each.
@@ -104,8 +110,8 @@ func holdsToItsWord(pick source) error {
 	}
 	self := v.Self
 	switch {
-	case d.Hold && (!self.LinkUp || !self.Fit):
-		return fmt.Errorf("holds without link or fitness: %+v for %+v", d, v)
+	case d.Hold && (!self.LinkUp || !self.Fit || self.Maintenance):
+		return fmt.Errorf("holds without link or fitness, or in maintenance: %+v for %+v", d, v)
 	case d.Hold && d.Term == 0, !d.Hold && d.Term != 0:
 		return fmt.Errorf("term %d with hold %v", d.Term, d.Hold)
 	case d.Hold && self.Wish && d.Term < self.Term:
@@ -114,13 +120,13 @@ func holdsToItsWord(pick source) error {
 		return fmt.Errorf("late, and still holds: %+v for %+v", d, v)
 	case d.Hold && !self.Wish && self.Leaving:
 		return fmt.Errorf("claims while leaving: %+v for %+v", d, v)
-	case d.Hold && !self.Wish && d.Term <= self.Newest && d.Reason != election.ReasonOrdered:
+	case d.Hold && !self.Wish && d.Term <= self.Newest && !ordered(d):
 		return fmt.Errorf("claims with an old term: %+v for %+v", d, v)
-	case d.Hold && !self.Wish && d.Reason != election.ReasonOrdered && rivals(p, v, now, ""), d.Hold && !self.Wish && rivals(p, v, now, self.Take.From):
+	case d.Hold && !self.Wish && !ordered(d) && rivals(p, v, now, ""), d.Hold && !self.Wish && rivals(p, v, now, self.Take.From):
 		return fmt.Errorf("claims beside a holder that it hears: %+v for %+v", d, v)
 	case d.Hold && !self.Wish && !onWire(v, d):
 		return fmt.Errorf("claims on silence without the wire: %+v for %+v", d, v)
-	case d.Hold && !self.Wish && d.Reason != election.ReasonOrdered && now.Sub(self.Started) < p.Settle:
+	case d.Hold && !self.Wish && !ordered(d) && now.Sub(self.Started) < p.Settle:
 		return fmt.Errorf("claims before it has settled: %+v for %+v", d, v)
 	case d.Hold && !self.Wish && slices.ContainsFunc(v.Peers, func(q election.Peer) bool { return q.Name != p.Name && max(q.Term, q.Newest) > d.Term }):
 		return fmt.Errorf("claims with an old term: %+v for %+v", d, v)

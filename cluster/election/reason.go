@@ -13,6 +13,7 @@ const (
 	ReasonForeign   Reason = "foreign-answers"    // silence; who answers on the wire is no peer, and did so for longer than a lease can last
 	ReasonUnclaimed Reason = "unclaimed"          // the peer that does not hear this node should have claimed and did not
 	ReasonOrdered   Reason = "handover"           // the leader ordered this node to take over
+	ReasonByHand    Reason = "by-hand"            // an operator said that this node leads
 	ReasonHolds     Reason = "holds"              // it holds, and why it claimed is not known: the Memo was not handed back
 	ReasonMeeting   Reason = "meeting"            // a peer holds too, and it is the peer that has to let go
 	ReasonHanding   Reason = "handing-over"       // a peer was ordered, or is to be ordered, to take over and does not hold yet
@@ -22,6 +23,7 @@ const (
 // Reasons not to hold, or to let go.
 const (
 	ReasonLinkDown     Reason = "link-down"    // the VIP's link has no carrier, is down, or has no own address
+	ReasonMaintenance  Reason = "maintenance"  // an operator keeps this node from leading
 	ReasonUnfit        Reason = "unfit"        // an absolute reason
 	ReasonLate         Reason = "late"         // this process or its gate was not served for longer than the failover time: others may have claimed
 	ReasonLeaving      Reason = "leaving"      // the process was asked to stop
@@ -62,6 +64,8 @@ func (r Reason) String() string {
 		return "the peer that should have claimed did not"
 	case ReasonOrdered:
 		return "the leader ordered a handover"
+	case ReasonByHand:
+		return "an operator handed the VIP over"
 	case ReasonHolds:
 		return "this node holds"
 	case ReasonMeeting:
@@ -72,6 +76,8 @@ func (r Reason) String() string {
 		return "the peer did not take over in time"
 	case ReasonLinkDown:
 		return "the link is down"
+	case ReasonMaintenance:
+		return "this node is in maintenance"
 	case ReasonUnfit:
 		return "this node is unfit"
 	case ReasonLate:

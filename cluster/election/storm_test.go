@@ -51,7 +51,7 @@ func (r *run) calm() {
 	r.do("calm", func() {
 		w.foreign, w.mislaid = false, 0
 		for i, n := range w.nodes {
-			n.carrier, n.rx, n.tx, n.third, n.fit, n.rank, n.power = true, true, true, true, true, 0, true
+			n.carrier, n.rx, n.tx, n.third, n.fit, n.maint, n.rank, n.power = true, true, true, true, true, false, 0, true
 			for j := range w.nodes {
 				w.frame[i][j], w.ip[i][j] = true, true
 			}
@@ -96,7 +96,7 @@ func (r *run) fault() (heal func()) {
 		return func() { r.do("heal: "+what, undo) }
 	}
 	an, bn := a.policy.Name, b.policy.Name
-	switch w.rng.IntN(19) {
+	switch w.rng.IntN(20) {
 	case 0:
 		return do("kill "+an, a.kill, a.start)
 	case 1:
@@ -143,6 +143,8 @@ func (r *run) fault() (heal func()) {
 	case 17:
 		r.met["handover"]++
 		return do("order "+an+" to hand over to "+bn, func() { a.order(b.id) }, nil)
+	case 18:
+		return do(an+" in maintenance", func() { a.maint = true }, func() { a.maint = false })
 	default:
 		return do("a stranger answers", func() { w.foreign = true }, func() { w.foreign = false })
 	}

@@ -165,6 +165,8 @@ func (s *story) do(words []string) error {
 		return each(func(n *node) { n.fit = false })
 	case "fit":
 		return each(func(n *node) { n.fit, n.rank = true, 0 })
+	case "maintenance":
+		return each(func(n *node) { n.maint = f[1] == "on" })
 	case "worse": // unfit for a relative reason
 		return each(func(n *node) { n.rank = 10 })
 	case "stranger":

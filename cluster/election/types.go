@@ -42,9 +42,20 @@ type Self struct {
 	// Served: client frames for the VIP came in while a peer was silent. It stays true until this node lets go, or hears every peer and none
 	// of them holds: both sides of a meeting compare it, so it must not fall while they meet.
 	Served  bool
-	Leaving bool   // the process was asked to stop: hand over or release
-	Take    Take   // the newest order from a leader to take over; may stay here for ever, Decide knows when it is void
-	Giving  Giving // the newest order that this node, as the leader, gave; may stay here for ever too
+	Leaving bool // the process was asked to stop: hand over or release
+	// Maintenance: an operator keeps this node from leading.
+	Maintenance bool
+	Word        Word   // what an operator wants of this node as the leader; may stay here for ever, Decide knows when it is void
+	Take        Take   // the newest order from a leader to take over; may stay here for ever, Decide knows when it is void
+	Giving      Giving // the newest order that this node, as the leader, gave; may stay here for ever too
+}
+
+// Word is an operator's word that another node should lead.
+type Word struct {
+	To string // who should lead: a peer, or this node itself, which then stays
+	At time.Time
+	// ByHand: the VIP is to stay with To. False: To is only where it goes for now, as before maintenance.
+	ByHand bool
 }
 
 // Take is an order to take over, received over the peer stream.
@@ -52,6 +63,8 @@ type Take struct {
 	From string
 	Term uint64 // the term to claim with
 	At   time.Time
+	// ByHand: it is an operator's word that this node leads.
+	ByHand bool
 }
 
 // Giving is an order to take over that this node sent.
@@ -85,6 +98,8 @@ type Peer struct {
 	Answered    bool // its Decision.Answered
 	Settling    bool // not its Decision.Settled
 	Leaving     bool // it was asked to stop
+	Maintenance bool // an operator keeps it from leading
+	ByHand      bool // its Decision.ByHand
 }
 
 // Wire is what the check of the wire (ARP and ND probes for the VIPs) says. It runs while a Decision asks for it.
@@ -109,11 +124,14 @@ type Decision struct {
 	HandTo string // the peer that should take over now; ask it, and keep holding until it holds
 	// HandTerm is the term to put into that order, and into Self.Giving and Self.Newest.
 	HandTerm uint64
-	Wants    bool      // this node would take over by preemption: told to the leader by beat
-	Settled  bool      // false while the node still listens after its start: told by beat
-	Late     bool      // this node let go because it was late and has not claimed since: told by beat
-	Answered bool      // a peer that may be silent answers on the wire, so this node will not claim: told by beat
-	Wake     time.Time // ask again at this moment at the latest; zero: only when something changes
+	// HandByHand goes into the order: it is an operator's word that HandTo leads.
+	HandByHand bool
+	ByHand     bool      // this node holds because an operator said so: told by beat
+	Wants      bool      // this node would take over by preemption: told to the leader by beat
+	Settled    bool      // false while the node still listens after its start: told by beat
+	Late       bool      // this node let go because it was late and has not claimed since: told by beat
+	Answered   bool      // a peer that may be silent answers on the wire, so this node will not claim: told by beat
+	Wake       time.Time // ask again at this moment at the latest; zero: only when something changes
 	// Memo goes into the next View, unchanged.
 	Memo Memo
 }

@@ -68,6 +68,7 @@ type node struct {
 	foreign bool // a strange host answers this node alone
 	third   bool // third parties (clients, gateway) are reachable
 	fit     bool
+	maint   bool // an operator keeps it from leading
 	rank    int
 	gate    int // shut from this moment on, unless renewed
 	disk    struct{ term, newest uint64 }
@@ -123,6 +124,7 @@ type packet struct {
 	at       int // arrival
 	kind     byte
 	term     uint64
+	byHand   bool
 	beat     beat
 }
 
@@ -201,9 +203,9 @@ func (w *world) send(p packet, delay int) {
 }
 
 // message goes over the peer stream, if there is one.
-func (n *node) message(to int, kind byte, term uint64) {
+func (n *node) message(to int, kind byte, term uint64, byHand bool) {
 	if n.w.stream(n.id, to) && (n.w.mislaid == 0 || n.w.rng.Float64() >= n.w.mislaid) {
-		n.w.send(packet{from: n.id, to: to, kind: kind, term: term}, 2+n.w.rng.IntN(3))
+		n.w.send(packet{from: n.id, to: to, kind: kind, term: term, byHand: byHand}, 2+n.w.rng.IntN(3))
 	}
 }
 
@@ -260,22 +262,21 @@ func (n *node) leave() {
 // order makes the leader hand over, as an operator does.
 func (n *node) order(to int) {
 	p := n.p
-	if p == nil || !p.self.Wish || !p.holds || p.self.Leaving || p.self.Giving.Term > p.self.Term {
+	if p == nil || !p.self.Wish || !p.holds || p.self.Leaving || p.self.Giving.Term > p.self.Term { // what the cluster refuses
 		return
 	}
-	if k := p.peers[to]; n.w.now-k.heard < beatEvery*5 && !k.crashed && !k.left {
-		n.give(n.w.nodes[to].policy.Name, p.self.Newest+1)
-	}
+	p.self.Word = election.Word{To: n.w.nodes[to].policy.Name, At: at(n.w.now), ByHand: true}
+	p.dirty = true
 }
 
-func (n *node) give(name string, term uint64) {
+func (n *node) give(name string, term uint64, byHand bool) {
 	p := n.p
 	p.self.Giving = election.Giving{To: name, Term: term, At: at(n.w.now)}
 	n.learn(term)
 	p.dirty = true
 	for _, m := range n.w.nodes {
 		if m.policy.Name == name {
-			n.message(m.id, aTake, term)
+			n.message(m.id, aTake, term, byHand)
 		}
 	}
 }

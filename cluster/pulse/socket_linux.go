@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
-	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -44,21 +43,6 @@ func openSockets(binds []netip.AddrPort) (*sockets, error) {
 		s.polled = append(s.polled, unix.PollFd{Fd: int32(p.fd), Events: unix.POLLIN})
 	}
 	return s, nil
-}
-
-// Wait is in Transport.
-func (s *sockets) Wait(until time.Time) error {
-	d := max(time.Until(until), 0)
-	s.left = unix.NsecToTimespec(int64(d))
-	n, err := unix.Ppoll(s.polled, &s.left, nil)
-	if err != nil && !errors.Is(err, unix.EINTR) {
-		return fmt.Errorf("ppoll: %w", err)
-	}
-	if n > 0 && s.polled[0].Revents != 0 {
-		var b [8]byte
-		_, _ = unix.Read(int(s.polled[0].Fd), b[:]) // EAGAIN: another wake-up was taken with this one
-	}
-	return nil
 }
 
 // Read is in Transport.

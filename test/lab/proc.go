@@ -188,8 +188,10 @@ func parent(pid int) int {
 }
 
 // stat reads what /proc says of a process after its name in parentheses: state, parent and more.
-func stat(pid int) []string {
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+func stat(pid int) []string { return statOf("/proc/" + strconv.Itoa(pid) + "/stat") }
+
+func statOf(file string) []string {
+	b, err := os.ReadFile(file)
 	if err != nil {
 		return nil
 	}

@@ -14,7 +14,7 @@ import (
 )
 
 // every is the time between the client's attempts.
-const every = 5 * time.Millisecond
+const every = 2 * time.Millisecond
 
 // quietClients is how many clients with a stubborn neighbour cache there are.
 const quietClients = 4
@@ -22,6 +22,8 @@ const quietClients = 4
 // bench is one system in one lab.
 type bench struct {
 	system system
+	binary string
+	every  time.Duration // between attempts, and between the observer's questions
 	lab    *lab.Lab
 	pair   *lab.Pair
 	load   *lab.Client
@@ -40,7 +42,13 @@ type result struct {
 	Late     float64 `json:"client_late_ms"` // by which the client itself was late: no blackout below it means anything
 	Dual     float64 `json:"dual_ms"`
 	DualSum  float64 `json:"dual_total_ms"`
-	Moves    int     `json:"moves"` // how many hosts became holders that were none at the beginning
+	Moves    int     `json:"moves"`                 // how often another host came to hold alone
+	Healed   float64 `json:"healed_ms,omitempty"`   // after the heal, until one alone answered for good
+	Lapse    float64 `json:"lapse_ms,omitempty"`    // after the fault, until the old holder was heard for the last time
+	Resets   int     `json:"resets,omitempty"`      // meanwhile: connections to the old holder that it refused
+	Hanging  int     `json:"hanging,omitempty"`     // and those that it left without an answer
+	CPU      float64 `json:"cpu_percent,omitempty"` // of one core, of the node that used more
+	Memory   float64 `json:"memory_mib,omitempty"`  // resident, of the node that has more
 	Clients  int     `json:"clients,omitempty"`
 	Unserved int     `json:"unserved,omitempty"`
 	Holders  string  `json:"holders"`
@@ -59,16 +67,21 @@ func open(ctx context.Context, s system, binary, dir string) (*bench, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &bench{system: s, lab: l}
-	if err := b.start(ctx, binary); err != nil {
+	b := &bench{system: s, binary: binary, every: every, lab: l}
+	if s.every > 0 {
+		b.every = s.every
+	}
+	if err := b.start(ctx); err != nil {
 		l.Close()
 		return nil, fmt.Errorf("%s: %w", s.name, err)
 	}
 	return b, nil
 }
 
-func (b *bench) start(ctx context.Context, binary string) (err error) {
-	b.pair, err = lab.NewPair(b.lab, lab.PairConfig{Launch: b.system.launch, Binary: binary, Quiet: quietClients, Every: 2 * time.Millisecond})
+func (b *bench) start(ctx context.Context) (err error) {
+	b.pair, err = lab.NewPair(b.lab, lab.PairConfig{
+		Launch: b.system.launch, Binary: b.binary, Edit: b.system.edit, Quiet: quietClients, Every: b.every,
+	})
 	if err != nil {
 		return err
 	}
@@ -77,7 +90,7 @@ func (b *bench) start(ctx context.Context, binary string) (err error) {
 			return err
 		}
 	}
-	if b.load, err = b.pair.Load(every); err != nil {
+	if b.load, err = b.pair.Load(b.every); err != nil {
 		return err
 	}
 	if err := sleep(ctx, b.system.settle); err != nil {
@@ -113,7 +126,7 @@ func (b *bench) quiet(ctx context.Context) error {
 	if _, err := b.pair.WaitLeader(ctx); err != nil {
 		return err
 	}
-	return b.pair.WaitServed(ctx, b.load, time.Second)
+	return b.pair.WaitServed(ctx, b.load, max(time.Second, 4*b.every))
 }
 
 // restart starts a node again and waits until it can take over.
@@ -144,6 +157,7 @@ func (b *bench) takenOver(parent context.Context, old *lab.Node, from time.Time)
 		lost = b.pair.WaitServed(ctx, b.load, 500*time.Millisecond)
 	}
 	r, err := b.report(parent, from)
+	r.Lapse = b.lapse(old, from)
 	if err == nil && lost != nil {
 		r.Lost, r.Note = true, fmt.Sprintf("not survived within %v: %v", patience, lost)
 		return r, errLost
@@ -164,12 +178,29 @@ func (b *bench) report(ctx context.Context, from time.Time) (result, error) {
 	}, nil
 }
 
-// moves counts the hosts that answered and did not at the beginning.
+// lapse is how long after the fault the old holder was heard for the last time.
+func (b *bench) lapse(old *lab.Node, from time.Time) float64 {
+	last := from
+	changes := b.pair.Watch.View(from, time.Now()).Changes
+	for i, c := range changes {
+		if slices.Contains(c.Who, old.Name()) && i+1 < len(changes) {
+			last = changes[i+1].At
+		}
+	}
+	return max(0, ms(last.Sub(from)))
+}
+
+// moves counts how often another host came to hold alone.
 func moves(v lab.View) (n int) {
-	for _, who := range v.Holders() {
-		if !slices.Contains(v.Changes[0].Who, who) {
+	last := ""
+	for _, c := range v.Changes {
+		if len(c.Who) != 1 || c.Who[0] == last {
+			continue
+		}
+		if last != "" {
 			n++
 		}
+		last = c.Who[0]
 	}
 	return n
 }

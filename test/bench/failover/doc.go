@@ -7,7 +7,7 @@
 // Each run is a line of JSON in bench-results/failover.jsonl: a rerun measures only what is missing, so that an interrupted measurement goes
 // on where it stopped. The table shows medians and, in parentheses, the worst run.
 //
-// What is measured: a client opens a fresh connection every 5 ms, whatever became of the ones before, and gives each 900 ms. A complete and
-// correct answer is a success. The blackout is the longest time between the starts of consecutive successes, 5 ms at best; beside it stands
+// What is measured: a client opens a fresh connection every 2 ms, whatever became of the ones before, and gives each 900 ms. A complete and
+// correct answer is a success. The blackout is the longest time between the starts of consecutive successes, 2 ms at best; beside it stands
 // the same by their ends. "Dual" is the longest time in which an observer's ARP question was answered by two hosts.
 package main

@@ -12,33 +12,65 @@ import (
 
 // fault is one row of the table: how it is done, and what Tandem must keep to.
 type fault struct {
-	name string
-	what string
-	runs int // if not asked otherwise
-	do   func(context.Context, *bench, int) (result, error)
-	goal goal
+	name  string
+	what  string
+	runs  int // if not asked otherwise
+	do    func(context.Context, *bench, int) (result, error)
+	goals goals
+	only  bool // measured with the systems that have a goal here, and no others
 }
+
+// goals says what a system must keep to. The peers of Tandem have none.
+type goals map[string]goal
+
+// default number of runs of a row.
+const usual = 10
 
 // faults lists the rows in the order of the table.
 func faults() []fault {
+	const msec = time.Millisecond
+	still := goals{reference: {still: true, unfailed: true}}
+	undisturbed := goals{reference: {still: true, checkDual: true}}
 	return []fault{
-		{"kill9-idle", "kill -9 of everything on the leader", 5, crowded(0), goal{blackout: 20 * time.Millisecond}},
-		{"kill9-8000", "the same with 8,000 open client connections", 5, crowded(8000), goal{blackout: 50 * time.Millisecond}},
-		{"deaf", "the standby hears nothing for 5 s", 5, deaf, goal{still: true, unfailed: true}},
-		{"plug", "the leader's plug is pulled at the switch", 5, cut((*lab.Lab).PullAtSwitch), goal{blackout: 300 * time.Millisecond}},
-		{"silent", "the leader's frames are dropped, its carrier stays", 5, cut((*lab.Lab).SilentCut), goal{blackout: 300 * time.Millisecond}},
-		{"sigstop", "SIGSTOP of everything on the leader", 5, hang, goal{blackout: 400 * time.Millisecond, dual: 20 * time.Millisecond, checkDual: true}},
-		{"sigterm", "SIGTERM to the leader", 5, term, goal{blackout: 15 * time.Millisecond, unfailed: true}},
-		{"ipfilter", "IP between the nodes filtered for 10 s, ARP passes", 5, filtered, goal{still: true, checkDual: true}},
-		{"heal", "a cut is healed: clients that keep their neighbour cache", 40, healed, goal{served: true}},
-		{"return", "the failed node returns", 5, returned, goal{still: true, unfailed: true}},
+		{name: "idle", what: "nothing happens for 20 s: CPU of one core, memory", runs: 3, do: idle, only: true, goals: goals{
+			unwatched: {cpu: 4, memory: 40, still: true, unfailed: true}}},
+		{name: "kill9-idle", what: "kill -9 of everything on the leader", runs: usual, do: crowded(0), goals: goals{
+			reference: {blackout: 10 * msec, worst: 50 * msec, slowest: 50 * msec, lapse: 260 * msec}}},
+		{name: "kill9-8000", what: "the same with 8,000 open client connections", runs: 5, do: crowded(8000), goals: goals{
+			reference: {blackout: 50 * msec}}},
+		{name: "plug", what: "the leader's plug is pulled at the switch", runs: usual, do: cut((*lab.Lab).PullAtSwitch), goals: goals{
+			reference: {blackout: 250 * msec}, fast: {blackout: 150 * msec}}},
+		{name: "silent", what: "the leader's frames are dropped, its carrier stays", runs: usual, do: cut((*lab.Lab).SilentCut), goals: goals{
+			reference: {blackout: 250 * msec}, fast: {blackout: 150 * msec}}},
+		{name: "sigstop", what: "SIGSTOP of everything on the leader", runs: usual, do: hang, goals: goals{
+			reference: {blackout: 350 * msec, dual: 10 * msec, checkDual: true, lapse: 260 * msec}}},
+		{name: "sigcont", what: "the leader goes on 5 s after SIGSTOP: seen from then on", runs: usual, do: resumed, goals: goals{
+			reference: {still: true, unfailed: true, checkDual: true}}},
+		{name: "handover", what: "tandem handover", runs: usual, do: handover, only: true, goals: goals{
+			reference: {blackout: 10 * msec, unfailed: true, slowest: 50 * msec}}},
+		{name: "sigterm", what: "SIGTERM to the leader", runs: usual, do: term, goals: goals{
+			reference: {blackout: 10 * msec, unfailed: true, slowest: 50 * msec}}},
+		{name: "deaf", what: "the standby hears nothing for 5 s", runs: usual, do: deaf, goals: still},
+		{name: "resets", what: "a firewall resets the stream between the nodes for 5 s", runs: usual, do: reset, only: true, goals: still},
+		{name: "cut", what: "no frame between the nodes for 10 s, both reach everybody else", runs: usual, do: apart(between), goals: goals{
+			reference: {still: true, checkDual: true}, mirrorless: {heal: 50 * msec}}},
+		{name: "ipfilter", what: "IP between the nodes filtered for 10 s, ARP passes", runs: usual, do: apart(filtered), goals: undisturbed},
+		{name: "oneway-standby", what: "for 10 s no frame from the leader reaches the standby", runs: usual, do: apart(toStandby), goals: goals{
+			reference: {still: true, checkDual: true}, mirrorless: {atMost: 1, checkDual: true}}},
+		{name: "oneway-leader", what: "for 10 s no frame from the standby reaches the leader", runs: usual, do: apart(toLeader), goals: goals{
+			reference: {still: true, checkDual: true}, mirrorless: {atMost: 1, checkDual: true}}},
+		{name: "heal", what: "a cut is healed: clients that keep their neighbour cache", runs: 25, do: healed, goals: goals{
+			reference: {served: true}}},
+		{name: "loss", what: "20 % loss between the nodes for 60 s", runs: usual, do: lossy, goals: undisturbed},
+		{name: "return", what: "the failed node returns", runs: 5, do: returned, goals: still},
 	}
 }
 
 // before is how much of the time before a fault belongs to its report, so that the last success before it is seen.
 const before = 200 * time.Millisecond
 
-// crowded kills everything on the leader, with n client connections open through the VIP.
+// crowded kills everything on the leader, with n client connections open through the VIP. Somebody who still believes the dead leader goes on asking
+// it: it must refuse as long as it answers at all, and not swallow.
 func crowded(n int) func(context.Context, *bench, int) (result, error) {
 	return func(ctx context.Context, b *bench, _ int) (result, error) {
 		if n > 0 {
@@ -55,12 +87,18 @@ func crowded(n int) func(context.Context, *bench, int) (result, error) {
 		if err != nil {
 			return result{}, err
 		}
+		believer, err := b.believe(leader)
+		if err != nil {
+			return result{}, err
+		}
+		defer believer.end()
 		from := time.Now()
 		b.pair.KillNode(leader.Index)
 		r, err := b.takenOver(ctx, leader, from)
 		if err != nil {
 			return r, err
 		}
+		r.Resets, r.Hanging = believer.saw(time.Now().Add(-lab.Patience), from, r.Lapse)
 		return r, b.restart(ctx, leader)
 	}
 }
@@ -98,18 +136,6 @@ func deaf(ctx context.Context, b *bench, run int) (result, error) {
 	return b.during(ctx, f, 5*time.Second)
 }
 
-// filtered drops IP between the nodes.
-func filtered(ctx context.Context, b *bench, run int) (result, error) {
-	if err := b.lead(ctx, run); err != nil {
-		return result{}, err
-	}
-	f, err := b.pair.FilterIP(b.pair.Nodes[0].Host, b.pair.Nodes[1].Host)
-	if err != nil {
-		return result{}, err
-	}
-	return b.during(ctx, f, 10*time.Second)
-}
-
 // during lets a fault last, heals it, and reports on all of it and the second after.
 func (b *bench) during(ctx context.Context, f *lab.Fault, d time.Duration) (result, error) {
 	from := time.Now()
@@ -119,10 +145,18 @@ func (b *bench) during(ctx context.Context, f *lab.Fault, d time.Duration) (resu
 	if err := f.Heal(); err != nil {
 		return result{}, err
 	}
+	healed := time.Now()
 	if err := sleep(ctx, time.Second); err != nil {
 		return result{}, err
 	}
-	return b.report(ctx, from)
+	r, err := b.report(ctx, from)
+	for _, c := range b.pair.Watch.View(healed, time.Now()).Changes {
+		if len(c.Who) == 1 { // that it stays so is seen in the number of moves
+			r.Healed = max(0, ms(c.At.Sub(healed)))
+			break
+		}
+	}
+	return r, err
 }
 
 // cut takes the leader off the segment until the other has taken over.

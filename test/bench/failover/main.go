@@ -69,7 +69,7 @@ func parse(args []string, stderr io.Writer) (plan, error) {
 	fs.SetOutput(stderr)
 	fs.StringVar(&p.binary, "tandem", "bin/tandem", "the binary to measure")
 	fs.StringVar(&p.dir, "dir", "bench-results", "where results and logs are kept")
-	fs.IntVar(&p.runs, "runs", 0, "runs of each fault; 0: 5, and 40 of heal")
+	fs.IntVar(&p.runs, "runs", 0, "runs of each fault; 0: as each row says")
 	fs.BoolVar(&p.fresh, "fresh", false, "measure again what was measured before")
 	faultList := fs.String("fault", "", "faults, separated by commas; empty: all")
 	systemList := fs.String("system", "", "systems, separated by commas; empty: all")
@@ -109,11 +109,20 @@ func choose[T any](kind, list string, all []T, name func(T) string) ([]T, error)
 	return chosen, nil
 }
 
+// measures reports whether a row has a place for a system: those that have a goal there, and, unless it is for them only, the peers.
+func (f fault) measures(s system) bool {
+	_, has := f.goals[s.name]
+	return has || !f.only && s.peer
+}
+
 // jobs lists what is missing, one system after the other.
 func (p plan) jobs(s *store) []job {
 	var list []job
 	for _, sys := range p.systems {
 		for _, f := range p.faults {
+			if !f.measures(sys) {
+				continue
+			}
 			runs := p.runs
 			if runs == 0 {
 				runs = f.runs

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"text/template"
 	"time"
 
@@ -19,19 +20,42 @@ var peers embed.FS
 type system struct {
 	name   string
 	launch lab.Launch
+	peer   bool // not Tandem: what it is compared with
 	// settle is how long a node needs after its start until it is ready to take over.
 	settle time.Duration
+	// edit changes the configuration of Tandem; nil: the default.
+	edit func(n *lab.Node, config string) string
+	// every is the time between the attempts of the client, and between the questions of the observer; 0: 2 ms.
+	every time.Duration
 }
 
 // reference is the system that has goals and that the others are measured against.
 const reference = "tandem"
 
+// Tandem with another setting than the default: measured only in the rows that name it.
+const (
+	fast       = "tandem-100ms"     // cluster.failover: 100ms
+	mirrorless = "tandem-nomirrors" // cluster.mirrors: off
+	unwatched  = "tandem-unwatched" // asked once a second, so that what it uses is its own
+)
+
 // systems lists what is compared.
 func systems() []system {
 	return []system{
 		{name: reference, launch: lab.Tandem, settle: 3 * time.Second},
-		{name: "keepalived-1s", launch: peer("1"), settle: 6 * time.Second},
-		{name: "keepalived-100ms", launch: peer("0.1"), settle: 3 * time.Second},
+		{name: fast, launch: lab.Tandem, settle: 3 * time.Second, edit: cluster("failover: 100ms")},
+		{name: mirrorless, launch: lab.Tandem, settle: 3 * time.Second, edit: cluster("mirrors: off")},
+		{name: unwatched, launch: lab.Tandem, settle: 3 * time.Second, every: time.Second},
+		{name: "keepalived-1s", peer: true, launch: peer("1"), settle: 6 * time.Second},
+		{name: "keepalived-100ms", peer: true, launch: peer("0.1"), settle: 3 * time.Second},
+		{name: "keepalived-10ms", peer: true, launch: peer("0.01"), settle: 3 * time.Second},
+	}
+}
+
+// cluster adds a key to the section cluster of the configuration.
+func cluster(line string) func(*lab.Node, string) string {
+	return func(_ *lab.Node, config string) string {
+		return strings.Replace(config, "cluster:\n", "cluster:\n  "+line+"\n", 1)
 	}
 }
 

@@ -39,6 +39,15 @@ func TestGoalIsMissedByWhatItForbids(t *testing.T) {
 		{"one failed", goal{unfailed: true}, result{Failed: 1}, true},
 		{"moved", goal{still: true}, result{Moves: 1}, true},
 		{"not served", goal{served: true}, result{Clients: 4, Unserved: 1}, true},
+		{"moved too often", goal{atMost: 1}, result{Moves: 2}, true},
+		{"moved as often as it may", goal{atMost: 1}, result{Moves: 1}, false},
+		{"one run worse than any may be", goal{worst: 50 * time.Millisecond}, result{Blackout: 51}, true},
+		{"a SYN sent again", goal{slowest: 50 * time.Millisecond}, result{Slowest: 1004}, true},
+		{"answered too long", goal{lapse: 260 * time.Millisecond}, result{Lapse: 270}, true},
+		{"swallowed instead of refused", goal{lapse: 260 * time.Millisecond}, result{Lapse: 200, Hanging: 1}, true},
+		{"healed late", goal{heal: 50 * time.Millisecond}, result{Healed: 51}, true},
+		{"busy", goal{cpu: 4}, result{CPU: 4.5}, true},
+		{"fat", goal{memory: 40}, result{Memory: 41}, true},
 		{"not survived", goal{}, result{Lost: true}, true},
 	} {
 		if got := c.goal.misses([]result{c.run}); len(got) > 0 != c.want {
@@ -85,8 +94,8 @@ func TestUnknownFaultIsToldWithTheKnownOnes(t *testing.T) {
 
 func TestTableShowsRatioAndMissedGoals(t *testing.T) {
 	s := &store{results: []result{
-		{Fault: "plug", System: "tandem", Blackout: 400},
-		{Fault: "plug", System: "keepalived-1s", Blackout: 3000},
+		{Fault: "plug", System: "tandem", Attempts: 9, Blackout: 400},
+		{Fault: "plug", System: "keepalived-1s", Attempts: 9, Blackout: 3000},
 		{Fault: "heal", System: "tandem", Clients: 4},
 	}}
 	var b bytes.Buffer

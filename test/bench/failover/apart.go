@@ -1,0 +1,188 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tandem-lb/tandem/test/lab"
+)
+
+// breach breaks something between leader and standby.
+type breach func(p *lab.Pair, leader, standby *lab.Host) (*lab.Fault, error)
+
+func between(p *lab.Pair, leader, standby *lab.Host) (*lab.Fault, error) {
+	return p.CutBetween(leader, standby)
+}
+
+func filtered(p *lab.Pair, leader, standby *lab.Host) (*lab.Fault, error) {
+	return p.FilterIP(leader, standby)
+}
+
+func toStandby(p *lab.Pair, leader, standby *lab.Host) (*lab.Fault, error) {
+	return p.CutOneWay(leader, standby)
+}
+
+func toLeader(p *lab.Pair, leader, standby *lab.Host) (*lab.Fault, error) {
+	return p.CutOneWay(standby, leader)
+}
+
+// apart breaks something between the nodes for 10 s, with either node leading in turn.
+func apart(how breach) func(context.Context, *bench, int) (result, error) {
+	return func(ctx context.Context, b *bench, run int) (result, error) {
+		leader, standby, err := b.roles(ctx, run)
+		if err != nil {
+			return result{}, err
+		}
+		f, err := how(b.pair, leader.Host, standby.Host)
+		if err != nil {
+			return result{}, err
+		}
+		return b.during(ctx, f, 10*time.Second)
+	}
+}
+
+// lossy loses a fifth of the frames between the nodes for a minute.
+func lossy(ctx context.Context, b *bench, run int) (result, error) {
+	leader, standby, err := b.roles(ctx, run)
+	if err != nil {
+		return result{}, err
+	}
+	f, err := b.pair.Lose(leader.Host, standby.Host, 0.2)
+	if err != nil {
+		return result{}, err
+	}
+	return b.during(ctx, f, time.Minute)
+}
+
+// reset has a firewall on the leader reset the stream between the nodes.
+func reset(ctx context.Context, b *bench, run int) (result, error) {
+	leader, _, err := b.roles(ctx, run)
+	if err != nil {
+		return result{}, err
+	}
+	f, err := leader.ResetTCP(streamPort)
+	if err != nil {
+		return result{}, err
+	}
+	return b.during(ctx, f, 5*time.Second)
+}
+
+// streamPort is the port after that of the gossip.
+const streamPort = 7947
+
+// roles makes the nodes lead in turn and says who leads.
+func (b *bench) roles(ctx context.Context, run int) (leader, standby *lab.Node, err error) {
+	if err := b.lead(ctx, run); err != nil {
+		return nil, nil, err
+	}
+	if leader, err = b.pair.WaitLeader(ctx); err != nil {
+		return nil, nil, err
+	}
+	return leader, b.pair.Other(leader), nil
+}
+
+// resumed lets a leader that was stopped go on after 5 s, when the other one leads, and reports on what follows.
+func resumed(ctx context.Context, b *bench, _ int) (result, error) {
+	leader, err := b.pair.WaitLeader(ctx)
+	if err != nil {
+		return result{}, err
+	}
+	from := time.Now()
+	b.pair.StopNode(leader.Index)
+	if r, err := b.takenOver(ctx, leader, from); err != nil {
+		return r, err
+	}
+	if err := sleep(ctx, time.Until(from.Add(5*time.Second))); err != nil {
+		return result{}, err
+	}
+	goesOn := time.Now()
+	b.pair.ContNode(leader.Index)
+	if err := sleep(ctx, b.system.settle); err != nil {
+		return result{}, err
+	}
+	return b.report(ctx, goesOn)
+}
+
+// handover asks the leader for a planned move.
+func handover(ctx context.Context, b *bench, _ int) (result, error) {
+	leader, err := b.pair.WaitLeader(ctx)
+	if err != nil {
+		return result{}, err
+	}
+	from := time.Now()
+	out, err := exec.CommandContext(ctx, b.binary, "handover", "--socket", leader.Socket()).CombinedOutput()
+	if err != nil {
+		return result{}, fmt.Errorf("tandem handover: %w: %s", err, out)
+	}
+	r, err := b.takenOver(ctx, leader, from)
+	r.Note = strings.TrimSpace(string(out))
+	return r, err
+}
+
+// idle measures what the nodes use when nothing happens: the clients ask once a second.
+func idle(ctx context.Context, b *bench, _ int) (result, error) {
+	from := time.Now()
+	const span = 20 * time.Second
+	begun := make([]time.Duration, len(b.pair.Nodes))
+	var errs []error
+	for i, n := range b.pair.Nodes {
+		var err error
+		begun[i], err = used(n)
+		errs = append(errs, err)
+	}
+	if err := sleep(ctx, span); err != nil {
+		return result{}, err
+	}
+	v := b.pair.Watch.View(from, time.Now())
+	r := result{Holders: v.String(), Moves: moves(v)}
+	for i, n := range b.pair.Nodes {
+		ended, err := used(n)
+		memory, merr := resident(n)
+		errs = append(errs, err, merr)
+		r.CPU = max(r.CPU, 100*(ended-begun[i]).Seconds()/span.Seconds())
+		r.Memory = max(r.Memory, memory)
+	}
+	return r, errors.Join(errs...)
+}
+
+// used is the CPU time of a node's processes so far. The kernel counts it in hundredths of a second.
+func used(n *lab.Node) (time.Duration, error) {
+	var sum time.Duration
+	for _, p := range n.Procs {
+		data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.Pid()))
+		if err != nil {
+			return 0, err
+		}
+		fields := strings.Fields(string(data[strings.LastIndexByte(string(data), ')')+1:]))
+		for _, i := range []int{11, 12} { // utime, stime; proc(5) counts from 1, and two fields are gone
+			ticks, err := strconv.ParseInt(fields[i], 10, 64)
+			if err != nil {
+				return 0, err
+			}
+			sum += time.Duration(ticks) * 10 * time.Millisecond
+		}
+	}
+	return sum, nil
+}
+
+// resident is the memory of a node's processes in MiB.
+func resident(n *lab.Node) (mib float64, err error) {
+	for _, p := range n.Procs {
+		data, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.Pid()))
+		if err != nil {
+			return 0, err
+		}
+		var size, rss int
+		if _, err := fmt.Sscan(string(data), &size, &rss); err != nil {
+			return 0, err
+		}
+		mib += float64(rss*os.Getpagesize()) / (1 << 20)
+	}
+	return mib, nil
+}

@@ -1,0 +1,68 @@
+package e2e
+
+import (
+	"testing"
+	"time"
+
+	"github.com/tandem-lb/tandem/test/lab"
+)
+
+// once tells a story that is about a starved node: there is no excuse in it for failing.
+func once(t *testing.T, tell func(*try)) {
+	t.Helper()
+	a := &try{T: t}
+	a.play(tell)
+	if a.failed {
+		t.Fail()
+	}
+}
+
+func TestBusyHostLosesNothing(t *testing.T) {
+	once(t, func(t *try) {
+		s := start(t, lab.PairConfig{})
+		for _, n := range s.Nodes {
+			s.first(n)
+		}
+		f := s.fault(s.Hogs(8, -20))
+		s.pass(10 * time.Second)
+		v := s.Watch.View(s.from, time.Now())
+		s.must(f.Heal())
+		t.Logf("observer: %s", v)
+		s.kept(v)
+	})
+}
+
+// kept asserts that the leader answered all the time, whatever became of the clients, and that no node had a reason to doubt it.
+func (s *scene) kept(v lab.View) {
+	s.t.Helper()
+	if got := v.Holders(); len(got) != 1 || got[0] != s.leader.Name() {
+		s.t.Errorf("%v answered for the VIP, want only %s", got, s.leader.Name())
+	}
+	if v.None.Longest > 100*time.Millisecond {
+		s.t.Errorf("nobody answered for %v", v.None.Longest)
+	}
+	for _, n := range s.Nodes {
+		for _, words := range []string{"gate lapsed", "was late", "took over", "peer silent", "no longer holds"} {
+			s.silent(n, words)
+		}
+	}
+}
+
+// first asserts that nothing on the machine comes before a node: all its threads are at nice -20, and one has real-time priority.
+func (s *scene) first(n *lab.Node) {
+	s.t.Helper()
+	threads, err := n.Procs[0].Threads()
+	s.must(err)
+	realTime := 0
+	for _, th := range threads {
+		if th.Policy == 2 {
+			realTime++
+		}
+		if th.Nice != -20 {
+			s.t.Errorf("a thread of %s is at nice %d, want -20", n.Name(), th.Nice)
+		}
+	}
+	if realTime == 0 {
+		s.t.Errorf("no thread of %s has real-time priority", n.Name())
+	}
+}
