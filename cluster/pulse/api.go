@@ -49,6 +49,7 @@ type Beat struct {
 	Newest      uint64
 	Priority    uint8
 	Rank        uint16
+	Reach       uint16 // further unfitness, for backends that the sender does not reach; compares only between equal configurations
 	Holds       bool
 	Fit         bool
 	Wants       bool

@@ -24,18 +24,19 @@ import (
 //	50  1  priority
 //	51  1  length of the name
 //	52  1  number of paths of the sender
-//	53     name
+//	53  2  reach
+//	55     name
 //	       echoes: boot (8), sequence number last heard (8), age in ms (4, top bit: never accepted), and, if accepted, for each path
 //	       of the sender how long ago it last heard that node on it, in ms (2)
 //	       seal (16)
 const (
 	magic      = "TNDB"
 	version    = 1
-	headSize   = 53
+	headSize   = 55
 	echoSize   = 20
 	maxEchoes  = maxPeers * (1 + maxCandidates)
 	pathSize   = 2
-	maxSize    = headSize + seal.MaxName + maxEchoes*echoSize + maxPeers*MaxPaths*pathSize + seal.Size // 1285: fits into one frame
+	maxSize    = headSize + seal.MaxName + maxEchoes*echoSize + maxPeers*MaxPaths*pathSize + seal.Size // 1287: fits into one frame
 	neverHeard = 1 << 31
 	longAgo    = 1<<16 - 1 // in ms on a path: that long, or never
 )
@@ -97,6 +98,7 @@ func (d *datagram) appendTo(b []byte) []byte {
 	b = be.AppendUint64(b, d.beat.Newest)
 	b = be.AppendUint16(b, d.beat.Rank)
 	b = append(b, d.beat.Priority, byte(len(d.name)), byte(d.paths))
+	b = be.AppendUint16(b, d.beat.Reach)
 	b = append(b, d.name...)
 	for _, e := range d.echoes[:d.n] {
 		b = be.AppendUint64(b, e.boot)
@@ -142,7 +144,7 @@ func (d *datagram) decode(b []byte) Cause {
 	d.beat = Beat{
 		Boot: be.Uint64(b[16:]), Seq: be.Uint64(b[24:]),
 		Term: be.Uint64(b[32:]), Newest: be.Uint64(b[40:]),
-		Rank: be.Uint16(b[48:]), Priority: b[50],
+		Rank: be.Uint16(b[48:]), Priority: b[50], Reach: be.Uint16(b[53:]),
 	}
 	setFlags(&d.beat, be.Uint16(b[6:]))
 	d.name = b[headSize : headSize+nameLen]
