@@ -97,7 +97,7 @@ func (w *world) start(name string) *host {
 func (h *host) fitness() Fitness {
 	h.w.mu.Lock()
 	defer h.w.mu.Unlock()
-	return Fitness{Fit: true, Rank: h.rank}
+	return Fitness{Fit: true, Rank: h.rank, Refuses: h.refuses}
 }
 
 // run lets d pass, a millisecond at a time, and keeps account of who answers.

@@ -92,5 +92,9 @@ type Gossip interface {
 type Fitness struct {
 	Fit  bool
 	Rank int
-	Why  string
+	// Reach is further unfitness for what this node does not reach. It is told to all and compared only between nodes of equal configuration.
+	Reach int
+	// Refuses: a listener is not open, so that a peer that finds nobody there must not take this node for dead.
+	Refuses bool
+	Why     string
 }

@@ -19,7 +19,7 @@ type watched struct {
 	crashedAt time.Time // the break of the stream that was confirmed
 	held      bool      // by its newest beat
 	heldSince time.Time
-	whole     bool // by its newest beat nothing is wrong with it: its listeners are open
+	whole     bool // by its newest beat its listeners are open
 }
 
 // served remembers whether clients came to this node while a peer was silent: when two holders meet, the one with the clients stays.
@@ -38,6 +38,12 @@ func (n *Node) look(ctx context.Context, now time.Time) (election.View, Facts) {
 	v.Wire.PeerName = n.nameOf(facts.PeerMAC)
 	v.Peers = n.lookAtPeers(ctx, members, now)
 	n.lookAtSelf(&v, facts, now)
+	if !n.agrees(members) {
+		v.Self.Reach = 0
+		for i := range v.Peers {
+			v.Peers[i].Reach = 0
+		}
+	}
 	return v, facts
 }
 
@@ -46,9 +52,10 @@ func (n *Node) lookAtSelf(v *election.View, facts Facts, now time.Time) {
 		n.lateAt = facts.LostAt
 	}
 	fit := n.Fitness()
+	n.judged(fit, now)
 	v.Self = election.Self{
 		Started: n.started, Holds: facts.Holds, Wish: n.wish, WishAt: n.wishAt,
-		Term: n.term, Newest: n.newest, LinkUp: facts.LinkUp, Fit: fit.Fit, Rank: fit.Rank,
+		Term: n.term, Newest: n.newest, LinkUp: facts.LinkUp, Fit: fit.Fit, Rank: fit.Rank, Reach: fit.Reach,
 		LateAt: n.lateAt, Served: n.countServed(v.Peers, now),
 		Leaving: n.leaving, Take: n.take, Giving: n.giving,
 	}
@@ -73,7 +80,7 @@ func (n *Node) lookAtPeers(ctx context.Context, members []gossip.Member, now tim
 			}
 		}
 		w.arrivedAt = b.ArrivedAt
-		w.held, w.whole = b.Beat.Holds, b.Beat.Rank == 0
+		w.held, w.whole = b.Beat.Holds, !b.Beat.Refuses
 		s := streams[name]
 		n.ask(ctx, name, w, s, now)
 		n.learn(b.Beat.Newest)
@@ -83,7 +90,7 @@ func (n *Node) lookAtPeers(ctx context.Context, members []gossip.Member, now tim
 			Crashed:  !w.crashedAt.IsZero() && !b.ArrivedAt.After(w.crashedAt),
 			Left:     s.ByeAt.After(b.ArrivedAt),
 			Priority: int(b.Beat.Priority), Holds: b.Beat.Holds, Term: b.Beat.Term, Newest: b.Beat.Newest,
-			Fit: b.Beat.Fit, Rank: int(b.Beat.Rank), Wants: b.Beat.Wants,
+			Fit: b.Beat.Fit, Rank: int(b.Beat.Rank), Reach: int(b.Beat.Reach), Wants: b.Beat.Wants,
 			HearsMe: b.HearsMe, DeafFor: b.DeafFor, HearsOthers: b.Beat.HearsOthers,
 			Served: b.Beat.Served, Late: b.Beat.Late, Answered: b.Beat.Answered, Settling: b.Beat.Settling, Leaving: b.Beat.Leaving,
 		}

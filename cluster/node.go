@@ -51,35 +51,38 @@ type Node struct {
 	kept   chan keep // one slot: what to save next
 
 	// The rest belongs to Run.
-	started    time.Time
-	wish       bool
-	wishAt     time.Time
-	term       uint64 // of the present or last claim
-	newest     uint64
-	lateAt     time.Time
-	leaving    bool
-	leaveBy    time.Time
-	take       election.Take
-	giving     election.Giving
-	ready      bool // the peer that is to take over answers IP for the VIP
-	readySent  bool // to the leader that hands over
-	going      bool // this node, handing over, has fallen silent on ARP and ND and said so
-	released   bool // the leader that hands over has fallen silent
-	decided    election.Decision
-	told       election.Decision // the newest that was logged
-	peers      map[string]*watched
-	macs       map[string][]net.HardwareAddr
-	confirmed  chan confirmation
-	tasks      sync.WaitGroup
-	served     served
-	held       bool // the fact at the previous turn
-	heldSince  time.Time
-	claim      claim
-	failovers  []Failover
-	resetDone  chan struct{} // closed when the connections of a leader that let go have been reset
-	resetBy    time.Time
-	rivals     bool // two held at the previous turn
-	rivalSince time.Time
+	started   time.Time
+	wish      bool
+	wishAt    time.Time
+	term      uint64 // of the present or last claim
+	newest    uint64
+	lateAt    time.Time
+	leaving   bool
+	leaveBy   time.Time
+	take      election.Take
+	giving    election.Giving
+	ready     bool // the peer that is to take over answers IP for the VIP
+	readySent bool // to the leader that hands over
+	going     bool // this node, handing over, has fallen silent on ARP and ND and said so
+	released  bool // the leader that hands over has fallen silent
+	decided   election.Decision
+	told      election.Decision // the newest that was logged
+	peers     map[string]*watched
+	macs      map[string][]net.HardwareAddr
+	confirmed chan confirmation
+	tasks     sync.WaitGroup
+	served    served
+	fitness   Fitness // at this turn
+	held      bool    // the fact at the previous turn
+	// fitnessTold is what was logged last: at first, that nothing is wrong.
+	fitnessTold Fitness
+	heldSince   time.Time
+	claim       claim
+	failovers   []Failover
+	resetDone   chan struct{} // closed when the connections of a leader that let go have been reset
+	resetBy     time.Time
+	rivals      bool // two held at the previous turn
+	rivalSince  time.Time
 }
 
 // keep is what survives a restart.
@@ -93,7 +96,7 @@ func New(o Options) *Node {
 	n := &Node{
 		Options: o, log: o.Log, epoch: time.Now(), newest: o.Term, term: o.Term,
 		kept: make(chan keep, 1), confirmed: make(chan confirmation),
-		peers: map[string]*watched{}, macs: map[string][]net.HardwareAddr{},
+		peers: map[string]*watched{}, fitnessTold: Fitness{Fit: true}, macs: map[string][]net.HardwareAddr{},
 	}
 	for name, m := range o.MACs {
 		n.macs[name] = m

@@ -61,7 +61,7 @@ func (n *Node) Status() Status { return *n.status.Load() }
 func (n *Node) report(v election.View, f Facts, d election.Decision, now time.Time) *Status {
 	s := &Status{
 		Node: n.Policy.Name, Settled: d.Settled, Hold: d.Hold, Holds: f.Holds, Quiet: f.Quiet, Since: n.wishAt,
-		Term: n.term, Reason: d.Reason, About: d.Peer, Fitness: Fitness{Fit: v.Self.Fit, Rank: v.Self.Rank},
+		Term: n.term, Reason: d.Reason, About: d.Peer, Fitness: n.fitness,
 		Leaving: n.leaving, Facts: f, Failover: slices.Clone(n.failovers),
 	}
 	if !f.LinkUp {

@@ -12,6 +12,7 @@ const (
 	patience = 5
 	// moveEvery is the least time between two handovers for relative unfitness, so that a flapping test does not move the VIP back and forth.
 	moveEvery = time.Minute
+	reachHold = 5 * time.Second // longer than probes that fail need to take a backend out: two nodes do not notice at the same moment
 	// retryEvery is the least time between two handovers by preemption: one that was cancelled is not tried again at once.
 	retryEvery = 10 * time.Second
 )
@@ -65,6 +66,7 @@ func sane(p Policy) Policy {
 	p.Stagger = or(p.Stagger, p.Failover/4)
 	p.Handover = or(p.Handover, handover)
 	p.ForeignWait = or(p.ForeignWait, foreignWait)
+	p.ReachHold = or(p.ReachHold, reachHold)
 	p.Settle = max(p.Settle, 0)
 	return p
 }

@@ -10,7 +10,7 @@ func (s *scene) follow() Decision {
 	if s.mayTake() && !yield {
 		s.memo.movedAt = s.now
 		if self.Take.ByHand {
-			s.memo.handRank = self.Rank
+			s.memo.handRank = self.unfit()
 			return s.claim(self.Take.Term, ReasonByHand, self.Take.From)
 		}
 		return s.claim(self.Take.Term, ReasonOrdered, self.Take.From)
@@ -80,7 +80,7 @@ func (s *scene) standby(h Peer) Decision {
 
 // wants reports whether this node would take over from h by preemption.
 func (s *scene) wants(h Peer) bool {
-	if !s.p.Preempt || !s.settled() || s.p.Priority <= h.Priority || s.v.Self.Rank > h.Rank {
+	if !s.p.Preempt || !s.settled() || s.p.Priority <= h.Priority || s.v.Self.unfit() > h.unfit() {
 		return false
 	}
 	c := s.contact(h)

@@ -113,11 +113,13 @@ func (s *scene) leave() Decision {
 // move asks for a handover to a peer that is fitter, or that preempts.
 func (s *scene) move(d Decision) Decision {
 	self := s.v.Self
-	fitter := s.heir(func(q Peer) bool { return q.Rank < self.Rank && !q.Settling })
-	preferred := s.heir(func(q Peer) bool { return q.Wants && q.Priority > s.p.Priority && q.Rank <= self.Rank && !q.Settling })
+	fitter := s.heir(func(q Peer) bool { return !q.Settling && s.fitter(q) })
+	preferred := s.heir(func(q Peer) bool {
+		return q.Wants && q.Priority > s.p.Priority && q.unfit() <= self.unfit() && !q.Settling
+	})
 	if s.byHand() {
 		preferred = ""
-		if self.Rank <= s.memo.handRank {
+		if self.unfit() <= s.memo.handRank {
 			fitter = "" // the operator knew
 		}
 	}

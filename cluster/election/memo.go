@@ -30,6 +30,7 @@ type contact struct {
 	since  time.Time // continuously fresh
 	mutual time.Time // continuously fresh, and hearing this node; zero: not now
 	alone  time.Time // continuously fresh, not hearing this node, but others; zero: not now
+	fitter time.Time // continuously fresh, and fitter than this node; zero: not now
 }
 
 // remember brings the memo up to date with the view; decisions add to it.
@@ -61,6 +62,7 @@ func (s *scene) remember() {
 		case c.alone.IsZero():
 			c.alone = s.now
 		}
+		s.since(&c.fitter, q.unfit() < self.unfit())
 		m.contacts = append(m.contacts, c)
 	}
 	s.memo = m

@@ -5,7 +5,7 @@ import "cmp"
 // standing is what candidates are compared by when nobody holds.
 type standing struct {
 	late     bool // let go because it was late
-	rank     int
+	unfit    int  // Rank and Reach
 	last     bool // the last claim was its own: among equals nothing moves
 	priority int
 	name     string
@@ -15,7 +15,7 @@ type standing struct {
 func compare(a, b standing) int {
 	return cmp.Or(
 		cmp.Compare(yes(a.late), yes(b.late)),
-		cmp.Compare(a.rank, b.rank),
+		cmp.Compare(a.unfit, b.unfit),
 		cmp.Compare(yes(b.last), yes(a.last)),
 		cmp.Compare(b.priority, a.priority),
 		cmp.Compare(a.name, b.name),
@@ -23,12 +23,12 @@ func compare(a, b standing) int {
 }
 
 func (s *scene) standing(q Peer) standing {
-	return standing{q.Late, q.Rank, s.newest > 0 && q.Term == s.newest, q.Priority, q.Name}
+	return standing{q.Late, q.unfit(), s.newest > 0 && q.Term == s.newest, q.Priority, q.Name}
 }
 
 func (s *scene) own() standing {
 	self := s.v.Self
-	return standing{s.memo.late, self.Rank, s.newest > 0 && self.Term == s.newest, s.p.Priority, s.p.Name}
+	return standing{s.memo.late, self.unfit(), s.newest > 0 && self.Term == s.newest, s.p.Priority, s.p.Name}
 }
 
 // betterPeers counts the fresh peers that should rather claim than this node, and names the best of them.
@@ -44,6 +44,19 @@ func (s *scene) betterPeers() (n int, name string) {
 		}
 	}
 	return n, name
+}
+
+func (q Peer) unfit() int { return q.Rank + q.Reach }
+
+func (s Self) unfit() int { return s.Rank + s.Reach }
+
+// fitter reports whether q is fitter than this node. Where only what it reaches makes it so, that must have lasted.
+func (s *scene) fitter(q Peer) bool {
+	self := s.v.Self
+	if q.unfit() >= self.unfit() {
+		return false
+	}
+	return q.Rank < self.Rank || s.passed(s.contact(q).fitter.Add(s.p.ReachHold))
 }
 
 // deaf peers hear nobody: they will not claim on silence, and cannot be told anything.

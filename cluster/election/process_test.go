@@ -34,8 +34,8 @@ func (n *node) step() {
 		n.gate = w.now + ms(n.policy.Failover)
 	}
 	n.checkWire()
-	if link := n.power && n.carrier; link != p.self.LinkUp || n.fit != p.self.Fit || n.maint != p.self.Maintenance || n.rank != p.self.Rank {
-		p.self.LinkUp, p.self.Fit, p.self.Maintenance, p.self.Rank, p.dirty = link, n.fit, n.maint, n.rank, true
+	if link := n.power && n.carrier; link != p.self.LinkUp || n.fit != p.self.Fit || n.maint != p.self.Maintenance || n.rank != p.self.Rank || n.reach != p.self.Reach {
+		p.self.LinkUp, p.self.Fit, p.self.Maintenance, p.self.Rank, p.self.Reach, p.dirty = link, n.fit, n.maint, n.rank, n.reach, true
 	}
 	if beats {
 		n.clients()
@@ -100,7 +100,7 @@ func (n *node) receive(m packet) {
 }
 
 func (b beat) changed(c beat, to int) bool {
-	return b.boot != c.boot || b.term != c.term || b.newest != c.newest || b.self.Holds != c.self.Holds || b.self.Fit != c.self.Fit || b.self.Rank != c.self.Rank ||
+	return b.boot != c.boot || b.term != c.term || b.newest != c.newest || b.self.Holds != c.self.Holds || b.self.Fit != c.self.Fit || b.self.Rank != c.self.Rank || b.self.Reach != c.self.Reach ||
 		b.self.Wants != c.self.Wants || b.hears[to] != c.hears[to] || b.self.Settling != c.self.Settling || b.self.Maintenance != c.self.Maintenance || b.self.Served != c.self.Served ||
 		b.deafFor[to]/10 != c.deafFor[to]/10
 }
@@ -302,7 +302,7 @@ func (n *node) beat() {
 	}
 	b := beat{boot: p.boot, seq: p.seq, term: p.self.Term, newest: p.self.Newest}
 	b.self = election.Peer{
-		Holds: p.holds, Fit: n.fit && n.carrier && !n.maint, Maintenance: n.maint, ByHand: p.d.ByHand, Rank: n.rank, Wants: p.d.Wants, HearsOthers: !n.deaf(),
+		Holds: p.holds, Fit: n.fit && n.carrier && !n.maint, Maintenance: n.maint, ByHand: p.d.ByHand, Rank: n.rank, Reach: n.reach, Wants: p.d.Wants, HearsOthers: !n.deaf(),
 		Served: p.self.Served, Late: p.d.Late, Answered: p.d.Answered, Settling: !p.d.Settled, Leaving: p.self.Leaving,
 	}
 	for i := range w.nodes {

@@ -39,7 +39,7 @@ func anyView(pick source, now time.Time) (election.Policy, election.View) {
 	v := election.View{Expected: pick(3)}
 	v.Self = election.Self{
 		Started: when(), Holds: flip(), Wish: flip(), WishAt: when(), Term: term(), Newest: term(), LinkUp: pick(6) > 0, Fit: pick(6) > 0,
-		Rank: pick(2), LateAt: when(), Served: flip(), Leaving: pick(4) == 0, Maintenance: pick(6) == 0,
+		Rank: pick(2), Reach: pick(2), LateAt: when(), Served: flip(), Leaving: pick(4) == 0, Maintenance: pick(6) == 0,
 		Word: election.Word{To: name(), At: when(), ByHand: flip()},
 		Take: election.Take{From: name(), Term: term(), At: when(), ByHand: flip()}, Giving: election.Giving{To: name(), Term: term(), At: when()},
 	}
@@ -49,7 +49,7 @@ func anyView(pick source, now time.Time) (election.Policy, election.View) {
 	for range pick(4) {
 		v.Peers = append(v.Peers, election.Peer{
 			Name: name(), Member: flip(), HeardAt: when().Add(time.Duration(pick(2)) * time.Millisecond), Crashed: pick(4) == 0, Left: pick(4) == 0, Priority: 100 + pick(2), Holds: flip(),
-			Term: term(), Newest: term(), Fit: pick(4) > 0, Rank: pick(2), Wants: flip(), HearsMe: flip(),
+			Term: term(), Newest: term(), Fit: pick(4) > 0, Rank: pick(2), Reach: pick(2), Wants: flip(), HearsMe: flip(),
 			DeafFor: time.Duration(pick(5)) * 50 * time.Millisecond, HearsOthers: flip(), Served: flip(), Late: pick(4) == 0, Answered: pick(4) == 0,
 			Settling: pick(4) == 0, Leaving: pick(4) == 0, Maintenance: pick(6) == 0,
 		})

@@ -164,11 +164,13 @@ func (s *story) do(words []string) error {
 	case "unfit":
 		return each(func(n *node) { n.fit = false })
 	case "fit":
-		return each(func(n *node) { n.fit, n.rank = true, 0 })
+		return each(func(n *node) { n.fit, n.rank, n.reach = true, 0, 0 })
 	case "maintenance":
 		return each(func(n *node) { n.maint = f[1] == "on" })
 	case "worse": // unfit for a relative reason
 		return each(func(n *node) { n.rank = 10 })
+	case "lose-backends":
+		return each(func(n *node) { n.reach = 100 })
 	case "stranger":
 		for _, n := range nodes {
 			n.foreign = f[1] == "answers"

@@ -14,6 +14,7 @@ type Policy struct {
 	Stagger      time.Duration // further wait per better-ranked candidate, when nobody holds; default Failover/4
 	Handover     time.Duration // how long an ordered handover may take before it is cancelled; default 50 ms
 	ForeignWait  time.Duration // how long a strange answer on the wire delays a claim: the address lease and a margin; default 2.5 s
+	ReachHold    time.Duration // how long a peer must reach more than this node before the VIP moves to it for that; default 5 s
 }
 
 // View is all that a node knows at one moment. Times are of this process's monotonic clock; zero means never.
@@ -38,6 +39,7 @@ type Self struct {
 	LinkUp  bool      // carrier and administratively up, own address present
 	Fit     bool      // false only for an absolute reason (link down, later: maintenance, lost quorum)
 	Rank    int       // how unfit this node is for relative reasons; 0 is best
+	Reach   int       // how unfit it is further for what it does not reach; 0 is best, or that it does not compare with that of the peers
 	LateAt  time.Time // when this process last noticed that it, or its gate, had not been served for longer than Failover
 	// Served: client frames for the VIP came in while a peer was silent. It stays true until this node lets go, or hears every peer and none
 	// of them holds: both sides of a meeting compare it, so it must not fall while they meet.
@@ -89,6 +91,7 @@ type Peer struct {
 	Newest      uint64 // the newest term that it knows
 	Fit         bool
 	Rank        int
+	Reach       int
 	Wants       bool          // it would take over by preemption (see Decision.Wants)
 	HearsMe     bool          // it has heard this node within its own half budget
 	DeafFor     time.Duration // how long it has not heard this node

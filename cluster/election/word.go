@@ -28,7 +28,7 @@ func (s *scene) asked() bool {
 func (s *scene) obey() Decision {
 	w := s.v.Self.Word
 	if w.To == s.p.Name {
-		s.memo.why, s.memo.whyPeer, s.memo.handRank = ReasonByHand, "", s.v.Self.Rank
+		s.memo.why, s.memo.whyPeer, s.memo.handRank = ReasonByHand, "", s.v.Self.unfit()
 		return s.hold(s.term(), ReasonByHand, "")
 	}
 	d := s.hold(max(s.v.Self.Term, 1), ReasonHanding, w.To)

@@ -70,6 +70,7 @@ type node struct {
 	fit     bool
 	maint   bool // an operator keeps it from leading
 	rank    int
+	reach   int // further unfitness, for what it does not reach
 	gate    int // shut from this moment on, unless renewed
 	disk    struct{ term, newest uint64 }
 	boots   int

@@ -58,6 +58,7 @@ type Beat struct {
 	Late        bool
 	Leaving     bool
 	Answered    bool // the sender sees a silent peer answer on the wire, so it will not claim
+	Refuses     bool // a listener of the sender is not open
 	Settling    bool // the sender still listens after its start
 }
 

@@ -51,6 +51,7 @@ const (
 	flagLeaving
 	flagAnswered
 	flagSettling
+	flagRefuses = 1 << 13
 )
 
 // echo tells one peer what the sender last heard of it.
@@ -192,7 +193,7 @@ func flags(b *Beat) (f uint16) {
 	}{
 		{b.Holds, flagHolds}, {b.Fit, flagFit}, {b.Wants, flagWants}, {b.HearsOthers, flagHearsOthers},
 		{b.Served, flagServed}, {b.Late, flagLate}, {b.Leaving, flagLeaving},
-		{b.Answered, flagAnswered}, {b.Settling, flagSettling},
+		{b.Answered, flagAnswered}, {b.Settling, flagSettling}, {b.Refuses, flagRefuses},
 	} {
 		if x.on {
 			f |= x.bit
@@ -206,4 +207,5 @@ func setFlags(b *Beat, f uint16) {
 	b.HearsOthers, b.Served = f&flagHearsOthers != 0, f&flagServed != 0
 	b.Late, b.Leaving = f&flagLate != 0, f&flagLeaving != 0
 	b.Answered, b.Settling = f&flagAnswered != 0, f&flagSettling != 0
+	b.Refuses = f&flagRefuses != 0
 }

@@ -1,0 +1,38 @@
+package cluster
+
+import (
+	"time"
+
+	"github.com/tandem-lb/tandem/cluster/gossip"
+)
+
+// judged takes in this node's fitness and tells when it has changed. The link is looked at a moment after the start: that it is not up before is no news.
+func (n *Node) judged(f Fitness, now time.Time) {
+	n.fitness = f
+	was := n.fitnessTold
+	if f == was || !f.Fit && now.Sub(n.started) < n.Policy.Settle/2 {
+		return
+	}
+	n.fitnessTold = f
+	why := f.Why
+	if why == "" {
+		why = "nothing is wrong"
+	}
+	pairs := []any{"fit", f.Fit, "unfitness", f.Rank + f.Reach, "before", was.Rank + was.Reach, "reason", why}
+	if f.Fit && f.Rank+f.Reach <= was.Rank+was.Reach {
+		n.log.Info("fitness changed", pairs...)
+	} else {
+		n.log.Warn("fitness got worse", pairs...)
+	}
+}
+
+// agrees reports whether all members have the same configuration, as far as nodes must: only then do they count the same backends.
+func (n *Node) agrees(members []gossip.Member) bool {
+	for _, m := range members {
+		there := m.State == gossip.Alive || m.State == gossip.Suspect
+		if there && m.Meta.ConfigHash != n.Meta.ConfigHash && m.Name != n.Policy.Name {
+			return false
+		}
+	}
+	return true
+}
