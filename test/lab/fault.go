@@ -38,13 +38,13 @@ func (l *Lab) PullAtSwitch(h *Host) (*Fault, error) {
 	set := func(up bool) error {
 		return l.sw.Do(func() error { return setLink(h.name, up) })
 	}
-	return fault("plug of "+h.name+" pulled at the switch", set(false), func() error { return errors.Join(set(true), l.wired(h)) })
+	return fault("plug of "+h.name+" pulled at the switch", set(false), func() error { return errors.Join(set(true), l.wired(h.name, h, eth)) })
 }
 
 // PullAtHost takes the host's own link down, as `ip link set eth0 down` does: IPv6 addresses on it are lost, and come back with the heal.
 func (l *Lab) PullAtHost(h *Host) (*Fault, error) {
 	down := h.Do(func() error { return setLink(eth, false) })
-	return fault("link of "+h.name+" down", down, func() error { return errors.Join(h.Do(h.up), l.wired(h)) })
+	return fault("link of "+h.name+" down", down, func() error { return errors.Join(h.Do(h.up), l.wired(h.name, h, eth)) })
 }
 
 // SilentCut drops every frame to and from the host at the switch; its carrier stays.

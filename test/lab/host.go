@@ -25,8 +25,8 @@ type Host struct {
 	lab  *Lab
 	name string
 	id   uint8
-	mac  net.HardwareAddr
-	ns   int // descriptor of the namespace
+	mac  net.HardwareAddr // guarded by lab.mu
+	ns   int              // descriptor of the namespace
 
 	// starts carries functions to the host's own thread. Processes are started there and nowhere else: Pdeathsig fires when the *thread*
 	// that forked ends, so that thread has to live as long as the host does.
@@ -150,7 +150,11 @@ func (h *Host) Name() string { return h.name }
 func (h *Host) Link() string { return eth }
 
 // MAC is the hardware address of the host's link.
-func (h *Host) MAC() net.HardwareAddr { return h.mac }
+func (h *Host) MAC() net.HardwareAddr {
+	h.lab.mu.Lock()
+	defer h.lab.mu.Unlock()
+	return h.mac
+}
 
 // Addr is the host's IPv4 address.
 func (h *Host) Addr() netip.Addr { return Addr4(h.id) }
@@ -176,7 +180,7 @@ func Addr6(id uint8) netip.Addr {
 // silent for the first second.
 func (h *Host) configure() error {
 	for _, conf := range []string{"all", "default", eth} {
-		for key, value := range map[string]string{"accept_dad": "0", "dad_transmits": "0", "accept_ra": "0", "router_solicitations": "0"} {
+		for key, value := range quiet6() {
 			_ = writeSysctl("ipv6/conf/"+conf+"/"+key, value)
 		}
 	}
@@ -188,6 +192,11 @@ func (h *Host) configure() error {
 		return fmt.Errorf("set lo up: %w", err)
 	}
 	return h.up()
+}
+
+// quiet6 is what keeps IPv6 from waiting and asking.
+func quiet6() map[string]string {
+	return map[string]string{"accept_dad": "0", "dad_transmits": "0", "accept_ra": "0", "router_solicitations": "0"}
 }
 
 // up sets the link up and puts back what a link that was down has lost. It runs inside the host.

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -31,6 +32,8 @@ type Lab struct {
 
 	mu     sync.Mutex // guards what follows
 	hosts  []*Host
+	nics   []*NIC
+	former []former
 	faults int // number of faults made so far; names them
 	ends   []func()
 	closed bool
@@ -51,7 +54,7 @@ func New(dir string) (*Lab, error) {
 		return nil, err
 	}
 	l.sw = sw
-	if err := sw.Do(makeBridge); err != nil {
+	if err := sw.Do(func() error { return makeBridge(bridge) }); err != nil {
 		sw.end()
 		return nil, fmt.Errorf("make the switch: %w", err)
 	}
@@ -111,11 +114,23 @@ func (l *Lab) Hosts() []*Host {
 	return append([]*Host(nil), l.hosts...)
 }
 
-// NameOf names the owner of a MAC: a host's name, or the MAC itself when nobody's.
+// NameOf names the owner of a MAC: a host's name, a NIC's, or the MAC itself when nobody's.
 func (l *Lab) NameOf(mac net.HardwareAddr) string {
-	for _, h := range l.Hosts() {
-		if h.mac.String() == mac.String() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, h := range l.hosts {
+		if slices.Equal(h.mac, mac) {
 			return h.name
+		}
+	}
+	for _, n := range l.nics {
+		if slices.Equal(n.MAC, mac) {
+			return n.String()
+		}
+	}
+	for _, f := range l.former {
+		if slices.Equal(f.mac, mac) {
+			return f.host.name
 		}
 	}
 	return mac.String()
@@ -153,9 +168,9 @@ const bridge = "br0"
 
 // makeBridge makes the bridge in the namespace of the calling thread. Without multicast snooping: a switch that forgets a group would be
 // a fault that nobody asked for.
-func makeBridge() error {
+func makeBridge(name string) error {
 	off := false
-	br := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: bridge}, MulticastSnooping: &off}
+	br := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: name}, MulticastSnooping: &off}
 	if err := netlink.LinkAdd(br); err != nil {
 		return err
 	}
@@ -163,43 +178,46 @@ func makeBridge() error {
 	for _, path := range []string{"bridge/bridge-nf-call-iptables", "bridge/bridge-nf-call-ip6tables", "bridge/bridge-nf-call-arptables"} {
 		_ = writeSysctl(path, "0")
 	}
-	_ = writeSysctl("ipv6/conf/"+bridge+"/disable_ipv6", "1")
+	_ = writeSysctl("ipv6/conf/"+name+"/disable_ipv6", "1")
 	return netlink.LinkSetUp(br)
 }
 
-// plug lays a cable: a veth pair with one end, named as the host, in the switch and the other, eth0, in the host.
-func (l *Lab) plug(h *Host) error {
+// plug lays a cable for a host's eth0, whose port has the name of the host.
+func (l *Lab) plug(h *Host) error { return l.lay(bridge, h.name, h, eth, h.mac, h.configure) }
+
+// lay lays a cable: a veth pair with one end, the port, in a bridge of the switch, and the other, the link, in the host.
+func (l *Lab) lay(segment, port string, h *Host, link string, mac net.HardwareAddr, configure func() error) error {
 	// The host's end comes up first: the bridge then finds a carrier when the port does, and forwards at once.
 	err := l.sw.Do(func() error {
-		br, err := netlink.LinkByName(bridge)
+		br, err := netlink.LinkByName(segment)
 		if err != nil {
 			return err
 		}
-		veth := netlink.NewVeth(netlink.LinkAttrs{Name: h.name, MasterIndex: br.Attrs().Index})
-		veth.PeerName, veth.PeerNamespace, veth.PeerHardwareAddr = eth, netlink.NsFd(h.ns), h.mac
+		veth := netlink.NewVeth(netlink.LinkAttrs{Name: port, MasterIndex: br.Attrs().Index})
+		veth.PeerName, veth.PeerNamespace, veth.PeerHardwareAddr = link, netlink.NsFd(h.ns), mac
 		if err := netlink.LinkAdd(veth); err != nil {
 			return err
 		}
-		return writeSysctl("ipv6/conf/"+h.name+"/disable_ipv6", "1")
+		return writeSysctl("ipv6/conf/"+port+"/disable_ipv6", "1")
 	})
 	if err != nil {
 		return err
 	}
-	if err := h.Do(h.configure); err != nil {
+	if err := h.Do(configure); err != nil {
 		return err
 	}
-	if err := l.sw.Do(func() error { return setLink(h.name, true) }); err != nil {
+	if err := l.sw.Do(func() error { return setLink(port, true) }); err != nil {
 		return err
 	}
-	return l.wired(h)
+	return l.wired(port, h, link)
 }
 
 // wired waits until frames pass: the kernel starts a link's queue a moment after it has found its carrier.
-func (l *Lab) wired(h *Host) error {
+func (l *Lab) wired(port string, h *Host, link string) error {
 	for _, end := range []struct {
 		host *Host
 		link string
-	}{{l.sw, h.name}, {h, eth}} {
+	}{{l.sw, port}, {h, link}} {
 		err := end.host.Do(func() error { return awaitUp(end.link) })
 		if err != nil {
 			return fmt.Errorf("%s of %s: %w", end.link, end.host.name, err)

@@ -18,6 +18,9 @@ import (
 // thread asks and listens, on a raw socket, past the neighbour cache of its kernel.
 type Observer struct {
 	host  *Host
+	link  string
+	mac   net.HardwareAddr
+	own   netip.Addr // asks from it
 	vip   netip.Addr
 	every time.Duration
 	quit  chan struct{}
@@ -45,10 +48,18 @@ type Announcement struct {
 
 // Observe starts an observer in the host that asks for vip every so often; 5 ms is a good measure. It runs until Stop or the lab's end.
 func (h *Host) Observe(vip netip.Addr, every time.Duration) (*Observer, error) {
-	if every < time.Millisecond || every > time.Second {
+	own := h.Addr()
+	if vip.Is6() {
+		own = h.Addr6()
+	}
+	return h.observe(&Observer{host: h, link: eth, mac: h.mac, own: own, vip: vip, every: every})
+}
+
+func (h *Host) observe(o *Observer) (*Observer, error) {
+	if every := o.every; every < time.Millisecond || every > time.Second {
 		return nil, fmt.Errorf("a question every %v: 1ms to 1s is allowed", every)
 	}
-	o := &Observer{host: h, vip: vip, every: every, quit: make(chan struct{}), done: make(chan struct{}), changed: make(chan struct{})}
+	o.quit, o.done, o.changed = make(chan struct{}), make(chan struct{}), make(chan struct{})
 	ready := make(chan error, 1)
 	go func() {
 		defer close(o.done)
@@ -80,7 +91,7 @@ func (o *Observer) run(ready chan<- error) error {
 	if o.vip.Is6() {
 		proto, ask, answer = unix.ETH_P_IPV6, o.askND(), parseNA
 	}
-	ifi, err := net.InterfaceByName(eth)
+	ifi, err := net.InterfaceByName(o.link)
 	if err != nil {
 		return err
 	}
@@ -176,7 +187,7 @@ func (o *Observer) bit(mac net.HardwareAddr) uint64 {
 
 // askARP is the question as a broadcast from the host's own address.
 func (o *Observer) askARP() []byte {
-	return arpFrame(broadcast(), o.host.mac, 1, o.host.mac, o.host.Addr(), make([]byte, 6), o.vip)
+	return arpFrame(broadcast(), o.mac, 1, o.mac, o.own, make([]byte, 6), o.vip)
 }
 
 func broadcast() net.HardwareAddr { return net.HardwareAddr{0xff, 0xff, 0xff, 0xff, 0xff, 0xff} }
@@ -207,10 +218,10 @@ func (o *Observer) askND() []byte {
 	target := o.vip.As16()
 	group := [16]byte{0xff, 0x02, 10: 0, 11: 0x01, 12: 0xff, 13: target[13], 14: target[14], 15: target[15]}
 	icmp := append([]byte{135, 0, 0, 0, 0, 0, 0, 0}, target[:]...)
-	icmp = append(append(icmp, 1, 1), o.host.mac...) // option: source link-layer address
-	src := o.host.Addr6().As16()
+	icmp = append(append(icmp, 1, 1), o.mac...) // option: source link-layer address
+	src := o.own.As16()
 	binary.BigEndian.PutUint16(icmp[2:], checksum6(src, group, icmp))
-	f := slices.Concat(net.HardwareAddr{0x33, 0x33, group[12], group[13], group[14], group[15]}, o.host.mac, []byte{0x86, 0xdd, 0x60, 0, 0, 0})
+	f := slices.Concat(net.HardwareAddr{0x33, 0x33, group[12], group[13], group[14], group[15]}, o.mac, []byte{0x86, 0xdd, 0x60, 0, 0, 0})
 	f = binary.BigEndian.AppendUint16(f, uint16(len(icmp)))
 	f = append(f, unix.IPPROTO_ICMPV6, 255)
 	return slices.Concat(f, src[:], group[:], icmp)
