@@ -269,10 +269,10 @@ func (f fakeVIP) Facts() Facts {
 func (f fakeVIP) Changed() <-chan struct{}               { return f.viped }
 func (f fakeVIP) Announce(string)                        {}
 func (f fakeVIP) SetPeers(map[string][]net.HardwareAddr) {}
-func (f fakeVIP) Point(mac net.HardwareAddr) error {
+func (f fakeVIP) Point(macs []net.HardwareAddr) error {
 	f.w.mu.Lock()
 	defer f.w.mu.Unlock()
-	f.points = append(f.points, mac.String())
+	f.points = append(f.points, macs[0].String())
 	return nil
 }
 

@@ -81,7 +81,7 @@ func (n *Node) point(to string) {
 	if len(macs) == 0 {
 		return
 	}
-	if err := n.VIP.Point(macs[0]); err != nil {
+	if err := n.VIP.Point(macs); err != nil {
 		n.log.Warn("could not point the segment at the new leader", "peer", to, "err", err)
 	}
 }

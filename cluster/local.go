@@ -42,8 +42,8 @@ type VIP interface {
 	Changed() <-chan struct{}
 	// Confirm asks whether the process on the node with these MACs still accepts for the VIP. It blocks until it knows or ctx ends.
 	Confirm(ctx context.Context, macs []net.HardwareAddr) (Verdict, error)
-	// Point tells the segment that the VIP is now at mac.
-	Point(mac net.HardwareAddr) error
+	// Point tells the segments that the VIPs are now at a node with these MACs.
+	Point(macs []net.HardwareAddr) error
 	// Announce tells the segment again that the VIP is here.
 	Announce(reason string)
 	SetPeers(map[string][]net.HardwareAddr)

@@ -23,7 +23,7 @@ func lab() Host {
 			return []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("10.0.0.11"), netip.MustParseAddr("2001:db8::11")}, nil
 		},
 		Interface: func(name string) error {
-			if name != "eth0" {
+			if name != "eth0" && name != "eth1" {
 				return fs.ErrNotExist
 			}
 			return nil

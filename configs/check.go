@@ -128,11 +128,14 @@ func neighbours(cfg *Config) []netip.Addr {
 	const most = 8 // more say nothing more
 	var v4, v6 bool
 	seen := make(map[netip.Addr]bool)
-	for _, p := range cfg.VIP.Addresses {
+	for _, p := range cfg.VIP.All() {
 		v4, v6 = v4 || p.Addr().Is4(), v6 || p.Addr().Is6()
 		seen[p.Addr()] = true
 	}
-	seen[cfg.Cluster.Bind.Addr()], seen[cfg.VIP.Gateway] = true, true
+	seen[cfg.Cluster.Bind.Addr()] = true
+	for _, g := range gateways(cfg.VIP) {
+		seen[g] = true
+	}
 	for _, p := range cfg.Cluster.Peers {
 		seen[p.Addr()] = true
 	}

@@ -167,7 +167,8 @@ func (c *checker) vip(f *fileVIP, failover time.Duration) vip.Config {
 	for _, v := range c.vips {
 		cfg.Addresses = append(cfg.Addresses, v.v)
 	}
-	cfg.Gateway = c.gateway(f.Gateway)
+	cfg.Gateway = c.gateway(f.Gateway, c.vips)
+	cfg.More = c.more(f)
 	return cfg
 }
 
@@ -201,7 +202,6 @@ func (c *checker) readVIPs(l *list) {
 		c.bad(l.place, "has %d entries; allowed: at most %d", len(l.items), maxVIPs)
 		return
 	}
-	seen := make(map[netip.Addr]bool)
 	for _, s := range l.items {
 		p, ok := c.prefix(s)
 		if !ok {
@@ -215,11 +215,10 @@ func (c *checker) readVIPs(l *list) {
 		case a.IsLoopback():
 			c.bad(s.place, "%s is a loopback address, which no other host can reach; write an address that clients connect to", show(s.text))
 			continue
-		case seen[a]:
+		case c.isVIP(a):
 			c.bad(s.place, "%s is listed twice", a)
 			continue
 		}
-		seen[a] = true
 		if why := hostOf(p); why != "" {
 			c.bad(s.place, "%s %s; write the virtual address itself, such as one of %s", show(s.text), why, p.Masked())
 			continue
@@ -231,7 +230,8 @@ func (c *checker) readVIPs(l *list) {
 	}
 }
 
-func (c *checker) gateway(s scalar) netip.Addr {
+// gateway reads the router of the link with these virtual addresses.
+func (c *checker) gateway(s scalar, vips []located[netip.Prefix]) netip.Addr {
 	a, ok := c.addr(s)
 	if !ok {
 		return netip.Addr{}
@@ -243,12 +243,12 @@ func (c *checker) gateway(s scalar) netip.Addr {
 		c.bad(s.place, "%s %s; write the router's address on the VIPs' network, or leave the key out", show(s.text), why)
 		return netip.Addr{}
 	}
-	sameFamily := len(c.vips) == 0
-	for _, v := range c.vips {
-		if v.v.Addr() == a {
-			c.bad(s.place, "%s is a virtual address itself; write the router's, or leave the key out", a)
-			return netip.Addr{}
-		}
+	if c.isVIP(a) {
+		c.bad(s.place, "%s is a virtual address itself; write the router's, or leave the key out", a)
+		return netip.Addr{}
+	}
+	sameFamily := len(vips) == 0
+	for _, v := range vips {
 		sameFamily = sameFamily || v.v.Addr().Is4() == a.Is4()
 	}
 	for _, p := range c.peers {

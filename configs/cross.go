@@ -13,7 +13,7 @@ func (c *checker) cross(f *fileConfig) {
 	c.poolsAndListeners(f)
 	c.ports()
 	c.loops()
-	c.localBinds(len(f.VIP.Addresses.items) == len(c.vips))
+	c.localBinds(c.allVIPs(&f.VIP))
 }
 
 func (c *checker) isVIP(a netip.Addr) bool {
@@ -204,7 +204,7 @@ func (c *checker) localBinds(allVIPs bool) {
 	for _, l := range c.listeners {
 		a := l.v.Bind.Addr()
 		if allVIPs && !a.IsUnspecified() && !a.IsLoopback() && !c.isVIP(a) && !local[a] {
-			c.fact(l.place, "%s is neither a virtual address (vip.addresses) nor an address of this host", a)
+			c.fact(l.place, "%s is neither a virtual address (vip.addresses, vip.more) nor an address of this host", a)
 		}
 	}
 }

@@ -51,10 +51,18 @@ type filePath struct {
 
 type fileVIP struct {
 	block
+	Interface scalar           `key:"interface"`
+	Addresses list             `key:"addresses"`
+	Lease     scalar           `key:"lease"`
+	Refresh   scalar           `key:"refresh"`
+	Gateway   scalar           `key:"gateway"`
+	More      blocks[fileMore] `key:"more"`
+}
+
+type fileMore struct {
+	block
 	Interface scalar `key:"interface"`
 	Addresses list   `key:"addresses"`
-	Lease     scalar `key:"lease"`
-	Refresh   scalar `key:"refresh"`
 	Gateway   scalar `key:"gateway"`
 }
 

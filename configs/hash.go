@@ -32,7 +32,7 @@ func Hash(c *Config) uint64 {
 		write("mirrors off")
 	}
 	vips := make(map[netip.Addr]bool)
-	for _, p := range slices.SortedFunc(slices.Values(c.VIP.Addresses), comparePrefix) {
+	for _, p := range slices.SortedFunc(slices.Values(c.VIP.All()), comparePrefix) {
 		vips[p.Addr()] = true
 		write("vip %s", p)
 	}

@@ -41,7 +41,7 @@ func TestFactsOfTheHostAreWarnings(t *testing.T) {
 		{"key", minimal(t), Host{Key: func(string) error { return wrong }}, "cluster.key_file: is wrong"},
 		{"own address", minimal(t), Host{Addresses: func() ([]netip.Addr, error) { return nil, nil }}, "cluster.bind: 10.0.0.11 is not an address of this host"},
 		{"peer's address", change(t, "10.0.0.12", "2001:db8::11", "bind: 10.0.0.11", "bind: 2001:db8::1"), lab(), "cluster.peers[0]: 2001:db8::11 is an address of this host"},
-		{"listener", change(t, "10.0.0.10:80", "10.0.0.20:80"), lab(), "listeners[web].bind: 10.0.0.20 is neither a virtual address (vip.addresses) nor an address of this host"},
+		{"listener", change(t, "10.0.0.10:80", "10.0.0.20:80"), lab(), "listeners[web].bind: 10.0.0.20 is neither a virtual address (vip.addresses, vip.more) nor an address of this host"},
 		{"authorities", change(t, "/healthz", "/, tls: true, tls_ca_file: /ca.pem"), Host{File: func(string) error { return wrong }}, "pools[web].health.tls_ca_file: is wrong"},
 	}
 	for _, tt := range tests {

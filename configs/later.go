@@ -45,7 +45,7 @@ func laterKey(path string) string {
 	case "admin.listen", "admin.token", "admin.tls", "admin.group", "metrics", "dashboard":
 		return "admin.socket, and tandem status --json over it"
 	case "vip.groups", "vips":
-		return "one vip section, whose addresses move together"
+		return "one vip section, whose addresses move together (on further interfaces: vip.more)"
 	}
 	return ""
 }

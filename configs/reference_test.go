@@ -79,7 +79,7 @@ func keysIn(t *testing.T, file string) []string {
 			}
 		}
 		levels = append(levels, level{indent, join(parent, strings.SplitN(body, ":", 2)[0])})
-		if slices.Contains([]string{"listeners", "pools", "backends", "paths"}, strings.SplitN(body, ":", 2)[0]) {
+		if slices.Contains([]string{"listeners", "pools", "backends", "paths", "more"}, strings.SplitN(body, ":", 2)[0]) {
 			levels[len(levels)-1].path += "[]"
 		}
 	}
@@ -137,6 +137,7 @@ vip:
   interface: eth0
   addresses: [10.0.0.10, 2001:db8::10]
   gateway: 10.0.0.1
+  more: [{interface: eth1, addresses: [192.0.2.10], gateway: 192.0.2.1}]
 listeners:
   - {name: web, bind: 10.0.0.10:80, protocol: http, pool: web}
   - {name: postgres, bind: 10.0.0.10:5432, protocol: tcp, pool: postgres, idle_timeout: never}

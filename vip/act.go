@@ -3,6 +3,7 @@ package vip
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/tandem-lb/tandem/vip/fence"
@@ -33,15 +34,19 @@ func (l *loop) give(do verb, what []netip.Prefix) {
 	if do == readd {
 		l.gap = nil
 	}
-	l.jobs <- job{do: do, index: l.fact.Index, what: what, port: l.port}
+	l.jobs <- job{do: do, what: l.spots(what)}
 }
 
 func (l *loop) shut(now time.Time) {
 	why := l.wish.Reason
-	if !l.linkUp {
-		why = l.linkWhy
+	if w := l.linkWhy(); w != "" {
+		why = w
 	}
-	l.stopped(now, why)
+	if mode, _, _, _ := l.k.lease.view(); passes(mode) || len(l.mine) > 0 {
+		l.stopped(now, why)
+	} else {
+		l.armed = false
+	}
 	err := l.k.lease.shut()
 	if l.fail("shut the gate", err) {
 		l.k.log.Warn("could not shut the gate", "err", err)
@@ -104,7 +109,7 @@ func (l *loop) open(now time.Time) {
 		l.took.Announce = time.Since(start)
 	}
 	for _, v := range k.vips {
-		k.log.Info("claimed", "vip", v, "term", l.term, "reason", l.wish.Reason, "quiet", mode == fence.Quiet,
+		l.of(v).log.Info("claimed", "vip", v, "term", l.term, "reason", l.wish.Reason, "quiet", mode == fence.Quiet,
 			"took", time.Since(l.begun), "add", l.took.Add, "gate", l.took.Gate, "announce", l.took.Announce)
 	}
 	l.restAt = now.Add(time.Second)
@@ -144,14 +149,13 @@ func (l *loop) finish(d done, now time.Time) {
 	case rest:
 		return
 	}
-	if d.index != l.fact.Index {
-		return // the link went meanwhile
-	}
-	for _, p := range d.ok {
+	// What concerns a link that went meanwhile is void.
+	d.ok = slices.DeleteFunc(d.ok, func(x spot) bool { return x.index != l.of(x.p.Addr()).fact.Index })
+	for _, x := range d.ok {
 		if d.do == remove {
-			delete(l.mine, p)
+			delete(l.mine, x.p)
 		} else {
-			l.mine[p] = true
+			l.mine[x.p] = true
 		}
 	}
 	if d.do == add {
@@ -169,19 +173,23 @@ func (l *loop) finish(d done, now time.Time) {
 	case renew:
 		l.renewAt = now.Add(k.cfg.Lease / 3)
 	case readd:
-		for _, p := range d.ok {
+		for _, x := range d.ok {
 			l.readded++
-			k.log.Warn("vip was removed by someone else and put back", "vip", p.Addr(), "took", d.took)
+			l.of(x.p.Addr()).log.Warn("vip was removed by someone else and put back", "vip", x.p.Addr(), "took", d.took)
 		}
 		if len(d.ok) > 0 {
 			l.again("put back", now)
 		}
-	case remove:
-		if len(l.mine) == 0 && !l.released.IsZero() {
-			for _, v := range k.vips {
-				k.log.Info("released", "vip", v, "term", l.term, "reason", l.why, "took", now.Sub(l.released))
-			}
-			l.released = time.Time{}
-		}
 	}
+}
+
+// tellReleased tells that nothing is left of what was released.
+func (l *loop) tellReleased(now time.Time) {
+	if len(l.mine) > 0 || l.busy || l.released.IsZero() {
+		return
+	}
+	for _, v := range l.k.vips {
+		l.of(v).log.Info("released", "vip", v, "term", l.term, "reason", l.why, "took", now.Sub(l.released))
+	}
+	l.released = time.Time{}
 }

@@ -4,29 +4,35 @@ import (
 	"context"
 	"errors"
 	"net/netip"
-	"slices"
 	"time"
 )
 
 // job is work for the hand: what may block in the kernel for long.
 type job struct {
 	do    verb
+	what  []spot
+	index []int  // of the links, for look
+	ports []Port // for rest
+}
+
+// spot is an address, and the link that it belongs on.
+type spot struct {
+	link  string
 	index int
-	what  []netip.Prefix
-	port  Port
+	p     netip.Prefix
 }
 
 // Jobs of the hand that are no steps of the plan.
 const (
 	look verb = 100 + iota // read the neighbour table
-	rest                   // let the port rest
+	rest                   // let the ports rest
 )
 
 // done is what came of a job.
 type done struct {
 	job
-	ok         []netip.Prefix // those of what that are as they should be now
-	neighbours []netip.Addr
+	ok         []spot         // those of what that are as they should be now
+	neighbours [][]netip.Addr // by link, as index
 	took       time.Duration
 	err        error
 }
@@ -47,52 +53,70 @@ func (k *Keeper) carryOut(j job) done {
 	start := time.Now()
 	d := done{job: j}
 	var errs []error
-	each := func(f func(netip.Prefix) error) {
-		for _, p := range j.what {
-			if err := f(p); err != nil {
+	each := func(f func(spot) error) {
+		for _, x := range j.what {
+			if err := f(x); err != nil {
 				errs = append(errs, err)
 			} else {
-				d.ok = append(d.ok, p)
+				d.ok = append(d.ok, x)
 			}
 		}
 	}
-	put := func(p netip.Prefix) error { return k.sys.Add(j.index, p, k.cfg.Lease) }
+	put := func(x spot) error { return k.sys.Add(x.index, x.p, k.cfg.Lease) }
+	// Putting an address that is not there creates it. So only while the lease runs; and if it ends meanwhile, because this process was stopped between the
+	// question and the call, the gate is shut over what has been created, and the loop removes it again.
+	again := func(x spot) error {
+		if !k.lease.fresh() {
+			return errStale
+		}
+		return put(x)
+	}
 	switch j.do {
 	case add:
 		each(put)
 	case remove:
-		each(func(p netip.Prefix) error { return k.sys.Remove(j.index, p) })
+		each(func(x spot) error { return k.sys.Remove(x.index, x.p) })
 	case renew:
-		// Putting an address that is not there creates it. So only while the lease runs; and if it ends meanwhile, because this process was stopped between the
-		// question and the call, the gate is shut over what has been created, and the loop removes it again.
-		each(func(p netip.Prefix) error {
-			if !k.lease.fresh() {
-				return errStale
-			}
-			return put(p)
-		})
+		each(again)
 	case readd:
-		f, err := k.sys.Look(k.cfg.Interface)
-		if err != nil {
+		var err error
+		if j.what, err = k.missing(j.what); err != nil {
 			errs = append(errs, err)
 			break
 		}
-		j.what = slices.DeleteFunc(slices.Clone(j.what), func(p netip.Prefix) bool { return has(f, p) })
-		each(func(p netip.Prefix) error {
-			if !k.lease.fresh() {
-				return errStale
-			}
-			return put(p)
-		})
+		each(again)
 	case rest:
-		j.port.Rest()
+		for _, p := range j.ports {
+			p.Rest()
+		}
 	case look:
-		var err error
-		d.neighbours, err = k.sys.Neighbours(j.index)
-		errs = append(errs, err)
+		for _, index := range j.index {
+			var found []netip.Addr
+			if index != 0 { // which would be all links
+				var err error
+				found, err = k.sys.Neighbours(index)
+				errs = append(errs, err)
+			}
+			d.neighbours = append(d.neighbours, found)
+		}
 	}
 	d.took, d.err = time.Since(start), errors.Join(errs...)
 	return d
+}
+
+// missing returns those that are not on their links: what was reported missing may have been put back meanwhile.
+func (k *Keeper) missing(what []spot) ([]spot, error) {
+	var left []spot
+	for _, x := range what {
+		f, err := k.sys.Look(x.link)
+		if err != nil {
+			return nil, err
+		}
+		if !has(f, x.p) {
+			left = append(left, x)
+		}
+	}
+	return left, nil
 }
 
 var errStale = errors.New("the lease is not fresh")

@@ -21,7 +21,8 @@ import (
 // them but Confirm and Point touches the network or waits.
 type Keeper struct {
 	cfg   Config
-	vips  []netip.Addr
+	links []Link
+	vips  []netip.Addr // of all links
 	sys   System
 	log   hclog.Logger
 	lease *lease
@@ -41,15 +42,17 @@ func New(cfg Config, sys System, log hclog.Logger) (*Keeper, error) {
 		return nil, err
 	}
 	k := &Keeper{
-		cfg: cfg, sys: sys, log: log.Named("vip").With("link", cfg.Interface),
+		cfg: cfg, links: cfg.Links(), sys: sys, log: log.Named("vip"),
 		poke: make(chan struct{}, 1), changed: make(chan struct{}, 1),
 		lease: &lease{clock: sys.Clock, budget: cfg.Failover},
 	}
-	for _, p := range cfg.Addresses {
+	for _, p := range cfg.All() {
 		k.vips = append(k.vips, p.Addr())
 	}
-	k.st.LinkWhy = "not looked at yet"
-	k.in.fact.Name = cfg.Interface
+	for _, l := range k.links {
+		k.in.links = append(k.in.links, inlet{fact: link.Fact{Name: l.Interface}})
+	}
+	k.st.LinkWhy = unseen(cfg.Interface)
 	gate, err := sys.Gate(cfg.Node, k.vips, cfg.Failover)
 	if err != nil {
 		k.st.Gate = fmt.Sprintf("none: %v", err)
@@ -57,50 +60,6 @@ func New(cfg Config, sys System, log hclog.Logger) (*Keeper, error) {
 	}
 	k.lease.gate, k.st.Gate = gate, "nftables"
 	return k, nil
-}
-
-func (c Config) defaults() Config {
-	if c.Lease == 0 {
-		c.Lease = 2 * time.Second
-	}
-	if c.Failover == 0 {
-		c.Failover = 200 * time.Millisecond
-	}
-	if c.Refresh == 0 {
-		c.Refresh = time.Minute
-	}
-	c.Addresses = slices.Clone(c.Addresses)
-	c.Neighbours = slices.Clone(c.Neighbours)
-	return c
-}
-
-func (c Config) check() error {
-	var errs []error
-	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	if c.Interface == "" {
-		bad("vip: no interface is set")
-	}
-	if len(c.Addresses) == 0 {
-		bad("vip: no addresses are set")
-	}
-	for i, p := range c.Addresses {
-		if a := p.Addr(); !p.IsValid() || a.Is4In6() || a.Zone() != "" || a.IsUnspecified() || a.IsMulticast() || a.IsLoopback() {
-			bad("vip: %s cannot be a virtual address", p)
-		}
-		if slices.ContainsFunc(c.Addresses[:i], func(q netip.Prefix) bool { return q.Addr() == p.Addr() }) {
-			bad("vip: %s is listed twice", p.Addr())
-		}
-	}
-	if c.Lease < 2*time.Second || c.Lease%time.Second != 0 {
-		bad("vip: a lease of %s, must be whole seconds and at least 2s", c.Lease)
-	}
-	if c.Failover < 10*time.Millisecond {
-		bad("vip: a failover time of %s, must be at least 10ms", c.Failover)
-	}
-	if c.RunDir == "" {
-		bad("vip: no run directory is set")
-	}
-	return errors.Join(errs...)
 }
 
 // Want sets the wish. Call it with every decision, changed or not: after a claim that came too late, a lapse, or a return of the link, an old wish is
@@ -117,7 +76,7 @@ func (k *Keeper) Want(w Wish) {
 // State returns what is so.
 func (k *Keeper) State() State {
 	k.in.mu.Lock()
-	at, known := k.in.others.at, len(k.in.others.known) > 0
+	known, at := k.in.othersHeard()
 	k.in.mu.Unlock()
 	k.smu.Lock()
 	defer k.smu.Unlock()
@@ -162,7 +121,9 @@ func (k *Keeper) SetPeers(peers map[string][]net.HardwareAddr) {
 	k.in.mu.Lock()
 	defer k.in.mu.Unlock()
 	k.in.peers = m
-	k.in.others.forget(k.in.isPeer, time.Now())
+	for i := range k.in.links {
+		k.in.links[i].others.forget(k.in.isPeer, time.Now())
+	}
 }
 
 // Announce begins the schedule of announcements anew, if this node holds: after a rival has been heard, or has released.
@@ -183,23 +144,34 @@ func (k *Keeper) AskOthers() {
 
 var errNoPort = errors.New("the link is not there")
 
-// Point tells the segment, once, that the addresses are at another MAC: what a leader that is handing over can do for its clients while its
-// own frames still find them. The MAC is in the payload; the frame itself comes from our own, so that no switch learns a wrong port.
-func (k *Keeper) Point(mac net.HardwareAddr) error {
+// Point tells the segments, once, that the addresses are at another node: what a leader that is handing over can do for its clients while its
+// own frames still find them. The node's MACs are in the order of Config.Links. They are in the payload; the frames themselves come from our own, so that no switch learns a wrong port.
+func (k *Keeper) Point(macs []net.HardwareAddr) error {
+	if len(macs) < len(k.links) {
+		return fmt.Errorf("point to %d MACs: there are %d links with virtual addresses", len(macs), len(k.links))
+	}
+	var errs []error
+	for n := range k.links {
+		errs = append(errs, k.point(n, macs[n]))
+	}
+	return errors.Join(errs...)
+}
+
+func (k *Keeper) point(n int, mac net.HardwareAddr) error {
 	to, ok := announce.MACOf(mac)
 	if !ok {
 		return fmt.Errorf("point to %s: not an Ethernet address", mac)
 	}
-	port, f := k.wire()
+	port, f := k.wire(n)
 	own, ok := announce.MACOf(f.MAC)
 	if port == nil || !ok {
 		return fmt.Errorf("point to %s: %w", mac, errNoPort)
 	}
 	var errs []error
-	for _, vip := range k.vips {
-		frame := announce.Gratuitous(own, to, vip)
-		if vip.Is6() {
-			frame = announce.Unsolicited(own, to, vip, announce.MAC{}, netip.Addr{})
+	for _, p := range k.links[n].Addresses {
+		frame := announce.Gratuitous(own, to, p.Addr())
+		if p.Addr().Is6() {
+			frame = announce.Unsolicited(own, to, p.Addr(), announce.MAC{}, netip.Addr{})
 		}
 		errs = append(errs, port.Send(frame))
 	}
@@ -210,13 +182,20 @@ func (k *Keeper) Point(mac net.HardwareAddr) error {
 const confirmTime = 25 * time.Millisecond
 
 // Confirm tries to connect to a listener on a virtual address at the MAC of a peer, without asking the segment where the address is, from an address of
-// this node. It takes as long as the answer does, and 25 ms at most. The connection is never completed; this host's kernel resets it.
-func (k *Keeper) Confirm(ctx context.Context, mac net.HardwareAddr, to netip.AddrPort) (Verdict, error) {
+// this node. The peer's MACs are in the order of Config.Links. It takes as long as the answer does, and 25 ms at most. The connection is never completed; this host's kernel resets it.
+func (k *Keeper) Confirm(ctx context.Context, macs []net.HardwareAddr, to netip.AddrPort) (Verdict, error) {
+	n := max(0, slices.IndexFunc(k.links, func(l Link) bool {
+		return slices.ContainsFunc(l.Addresses, func(p netip.Prefix) bool { return p.Addr() == to.Addr() })
+	}))
+	if n >= len(macs) {
+		return NoAnswer, fmt.Errorf("confirm %s: it would be at MAC %d of %d known", to, n+1, len(macs))
+	}
+	mac := macs[n]
 	dst, ok := announce.MACOf(mac)
 	if !ok {
 		return NoAnswer, fmt.Errorf("confirm %s at %s: not an Ethernet address", to, mac)
 	}
-	port, f := k.wire()
+	port, f := k.wire(n)
 	src, ok := announce.MACOf(f.MAC)
 	if port == nil || !ok {
 		return NoAnswer, fmt.Errorf("confirm %s at %s: %w", to, mac, errNoPort)
@@ -237,11 +216,11 @@ func (k *Keeper) Confirm(ctx context.Context, mac net.HardwareAddr, to netip.Add
 	return NoAnswer, err
 }
 
-// wire returns the sockets, or nil, and the link.
-func (k *Keeper) wire() (Port, link.Fact) {
+// wire returns the sockets of link n, or nil, and the link.
+func (k *Keeper) wire(n int) (Port, link.Fact) {
 	k.in.mu.Lock()
 	defer k.in.mu.Unlock()
-	return k.in.port, k.in.fact
+	return k.in.links[n].port, k.in.links[n].fact
 }
 
 // poke wakes the reader; a wake-up already pending is enough.

@@ -418,12 +418,12 @@ func TestConfirmOnAHost(t *testing.T) {
 		for a, want := range map[announce.Answer]vip.Verdict{announce.Refused: vip.Refused, announce.Accepted: vip.Accepted, announce.NoAnswer: vip.NoAnswer} {
 			h.SetKnock(a)
 			start := time.Now()
-			got, err := s.keep.Confirm(s.t.Context(), net.HardwareAddr{2, 0, 0, 0, 0, 2}, netip.MustParseAddrPort("10.9.0.10:80"))
+			got, err := s.keep.Confirm(s.t.Context(), []net.HardwareAddr{{2, 0, 0, 0, 0, 2}}, netip.MustParseAddrPort("10.9.0.10:80"))
 			if got != want || err != nil || time.Since(start) > 25*time.Millisecond {
 				t.Errorf("Confirm = %s, %v after %s, want %s", got, err, time.Since(start), want)
 			}
 		}
-		if _, err := s.keep.Confirm(s.t.Context(), net.HardwareAddr{2}, netip.MustParseAddrPort("10.9.0.10:80")); err == nil {
+		if _, err := s.keep.Confirm(s.t.Context(), []net.HardwareAddr{{2}}, netip.MustParseAddrPort("10.9.0.10:80")); err == nil {
 			t.Error("Confirm at no MAC = nil")
 		}
 	})

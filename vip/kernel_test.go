@@ -211,7 +211,7 @@ func TestConfirmTellsDeadFromLiving(t *testing.T) {
 		defer l.Close()
 		confirm := func(mac net.HardwareAddr, port uint16) (vip.Verdict, time.Duration) {
 			start := time.Now()
-			got, err := s.keep.Confirm(t.Context(), mac, netip.AddrPortFrom(p.Addr(), port))
+			got, err := s.keep.Confirm(t.Context(), []net.HardwareAddr{mac}, netip.AddrPortFrom(p.Addr(), port))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -272,7 +272,7 @@ func TestPointMovesANeighboursEntry(t *testing.T) {
 		}
 		return nil
 	})
-	if err := s.keep.Point(to); err != nil {
+	if err := s.keep.Point([]net.HardwareAddr{to}); err != nil {
 		t.Fatal(err)
 	}
 	for _, p := range s.cfg.Addresses {
@@ -425,10 +425,10 @@ func TestListenerErrorsAreTold(t *testing.T) {
 	if !k.until(time.Second, func() bool { return keep.State().LinkWhy == "eth7 does not exist" }) {
 		t.Errorf("State.LinkWhy = %q", keep.State().LinkWhy)
 	}
-	if _, err := keep.Confirm(t.Context(), k.peerMAC, netip.MustParseAddrPort("10.9.0.10:80")); err == nil {
+	if _, err := keep.Confirm(t.Context(), []net.HardwareAddr{k.peerMAC}, netip.MustParseAddrPort("10.9.0.10:80")); err == nil {
 		t.Error("Confirm without a link = nil")
 	}
-	if err := keep.Point(k.peerMAC); err == nil {
+	if err := keep.Point([]net.HardwareAddr{k.peerMAC}); err == nil {
 		t.Error("Point without a link = nil")
 	}
 	k.cable("eth7")

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/tandem-lb/tandem/vip/link"
@@ -17,22 +18,33 @@ func (l *loop) look(ctx context.Context, now time.Time) []seen {
 	k := l.k
 	k.in.mu.Lock()
 	l.wish, l.wishAt, l.wishSeq = k.in.wish, k.in.wishAt, k.in.wishSeq
-	was := l.fact
-	l.fact, l.looked = k.in.fact, k.in.looked
-	vanished, again, ask, claims := k.in.vanished, k.in.again, k.in.ask, k.in.claims
-	k.in.vanished, k.in.again, k.in.ask, k.in.claims = nil, "", false, nil
-	l.broken, k.in.broken = k.in.broken, false
+	again, ask := k.in.again, k.in.ask
+	k.in.again, k.in.ask = "", false
+	var claims []seen
+	was := make([]link.Fact, len(l.segs))
+	vanished := make([]map[netip.Prefix]bool, len(l.segs))
+	for n, s := range l.segs {
+		in := &k.in.links[n]
+		was[n] = s.fact
+		s.fact, s.looked, s.broken = in.fact, in.looked, in.broken
+		claims, vanished[n] = append(claims, in.claims...), in.vanished
+		in.broken, in.claims, in.vanished = false, nil, nil
+	}
 	k.in.mu.Unlock()
 
-	for p := range vanished {
-		if l.mine[p] && !slices.Contains(l.gap, p) {
-			l.gap = append(l.gap, p)
-		}
-	}
 	if l.barred && (!l.wish.Hold || l.wish.Term != l.voided) {
 		l.barred = false
 	}
-	l.linkChanged(ctx, was, now)
+	for n, s := range l.segs {
+		for p := range vanished[n] {
+			if l.mine[p] && !slices.Contains(l.gap, p) {
+				l.gap = append(l.gap, p)
+			}
+		}
+		if s.looked {
+			l.linkChanged(ctx, s, was[n], now)
+		}
+	}
 	if ask {
 		l.askAt = now
 	}
@@ -42,86 +54,90 @@ func (l *loop) look(ctx context.Context, now time.Time) []seen {
 	return claims
 }
 
-func (l *loop) linkChanged(ctx context.Context, was link.Fact, now time.Time) {
-	k := l.k
-	if !l.looked {
-		return
+func (l *loop) linkChanged(ctx context.Context, s *segment, was link.Fact, now time.Time) {
+	if s.fact.Index != was.Index {
+		for _, p := range s.Addresses { // they went with the link
+			delete(l.mine, p)
+			l.gap = slices.DeleteFunc(l.gap, func(q netip.Prefix) bool { return p == q })
+		}
 	}
-	if l.fact.Index != was.Index {
-		clear(l.mine) // they went with the link
-		l.gap = nil
+	if s.broken {
+		l.closePort(s)
+		s.portAt = now.Add(portRetry)
 	}
-	if l.broken {
-		l.closePort()
-		l.portAt = now.Add(portRetry)
+	if s.fact.Index != s.portIndex || s.fact.Index != 0 && s.port == nil && !now.Before(s.portAt) {
+		l.replacePort(ctx, s, now)
 	}
-	if l.fact.Index != l.portIndex || l.fact.Index != 0 && l.port == nil && !now.Before(l.portAt) {
-		l.replacePort(ctx, now)
-	}
-	if string(was.MAC) != string(l.fact.MAC) && len(was.MAC) > 0 && len(l.fact.MAC) > 0 {
+	if string(was.MAC) != string(s.fact.MAC) && len(was.MAC) > 0 && len(s.fact.MAC) > 0 {
+		s.log.Info("the link's MAC changed", "mac", s.fact.MAC, "was", was.MAC)
 		l.again("the link's MAC changed", now)
 	}
-	why := l.fact.Why(k.vips)
-	if why == l.linkWhy && l.linkUp == (why == "") {
+	why := s.fact.Why(l.k.vips, s.vips)
+	up := why == ""
+	if why == s.why && s.up == up {
 		return
 	}
-	up := why == ""
 	switch {
-	case up && !l.linkUp:
-		k.log.Info("link up")
+	case up && !s.up:
+		s.log.Info("link up")
 	case !up:
-		k.log.Warn("link down", "reason", why)
+		s.log.Warn("link down", "reason", why)
 	}
-	if l.fact.Why(nil) != "" {
+	if s.fact.Why(nil, nil) != "" {
 		l.needSeq = l.wishSeq + 1 // what was decided before it went does not hold when it is back
 	}
-	l.linkUp, l.linkWhy = up, why
+	s.up, s.why = up, why
 }
 
-func (l *loop) replacePort(ctx context.Context, now time.Time) {
+func (l *loop) replacePort(ctx context.Context, s *segment, now time.Time) {
 	k := l.k
-	l.closePort()
+	l.closePort(s)
 	k.in.mu.Lock()
-	k.in.broken = false // of the port that was
+	k.in.links[s.n].broken = false // of the port that was
 	k.in.mu.Unlock()
-	l.portIndex = l.fact.Index
-	if l.fact.Index == 0 {
+	s.portIndex = s.fact.Index
+	if s.fact.Index == 0 {
 		return
 	}
-	port, err := k.sys.Listen(l.fact.Index, slices.ContainsFunc(k.vips, netip.Addr.Is6))
-	if was := l.errs["listen"]; l.fail("listen", err) && was == nil {
-		k.log.Error("packet sockets cannot be opened, this node cannot lead", "err", strings.ReplaceAll(err.Error(), "\n", "; "))
+	port, err := k.sys.Listen(s.fact.Index, slices.ContainsFunc(s.vips, netip.Addr.Is6))
+	what := "listen on " + s.Interface
+	if was := l.errs[what]; l.fail(what, err) && was == nil {
+		s.log.Error("packet sockets cannot be opened, this node cannot lead", "err", strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
 	if err != nil {
-		l.portAt = now.Add(portRetry)
+		s.portAt = now.Add(portRetry)
 		return
 	}
-	l.port, l.askAt, l.restAt = port, now, time.Time{}
+	s.port, l.askAt, l.restAt = port, now, time.Time{}
 	k.in.mu.Lock()
-	k.in.port = port
+	k.in.links[s.n].port = port
 	k.in.mu.Unlock()
 	read, stop := context.WithCancel(ctx)
-	l.stopRead = stop
-	l.readers.Go(func() {
-		if err := port.Receive(read, k.framed); err != nil {
-			k.log.Warn("listening on the link failed", "err", err)
+	var readers sync.WaitGroup
+	readers.Go(func() {
+		err := port.Receive(read, func(frame []byte) { k.framed(s.n, frame) })
+		if err != nil {
+			s.log.Warn("listening on the link failed", "err", err)
 			k.in.mu.Lock()
-			k.in.broken = true
+			k.in.links[s.n].broken = true
 			k.in.mu.Unlock()
 			poke(k.poke)
 		}
 	})
+	s.stopRead = func() {
+		stop()
+		readers.Wait()
+	}
 }
 
-func (l *loop) closePort() {
-	if l.port == nil {
+func (l *loop) closePort(s *segment) {
+	if s.port == nil {
 		return
 	}
 	l.k.in.mu.Lock()
-	l.k.in.port = nil
+	l.k.in.links[s.n].port = nil
 	l.k.in.mu.Unlock()
-	l.stopRead()
-	l.readers.Wait()
-	_ = l.port.Close() // of no use any more in any case
-	l.port = nil
+	s.stopRead()
+	_ = s.port.Close() // of no use any more in any case
+	s.port = nil
 }

@@ -17,11 +17,11 @@ func (l *loop) publish() {
 	k := l.k
 	mode, _, lost, leaseErr := k.lease.view()
 	k.in.mu.Lock()
-	known, othersAt := len(k.in.others.known) > 0, k.in.others.at
+	known, othersAt := k.in.othersHeard()
 	k.in.mu.Unlock()
 	st := State{
-		Holds: passes(mode) && len(l.mine) == len(k.cfg.Addresses), Term: l.term,
-		LinkUp: l.linkUp, LinkWhy: l.linkWhy, Took: l.took, Readded: l.readded, LostAt: l.lostAt,
+		Holds: passes(mode) && len(l.mine) == len(k.vips), Term: l.term,
+		LinkUp: l.all(func(s *segment) bool { return s.up }), LinkWhy: l.linkWhy(), Took: l.took, Readded: l.readded, LostAt: l.lostAt,
 		Sightings: slices.Clone(l.sightings), Wire: l.check.result(known, othersAt),
 		AnnouncedAt: l.announcedAt, Announced: l.announced,
 	}
@@ -32,8 +32,10 @@ func (l *loop) publish() {
 			l.term, st.Term = l.wish.Term, l.wish.Term
 		}
 	}
-	if len(l.fact.MAC) > 0 {
-		st.MACs = append(st.MACs, slices.Clone(l.fact.MAC))
+	for _, s := range l.segs {
+		if len(s.fact.MAC) > 0 {
+			st.MACs = append(st.MACs, slices.Clone(s.fact.MAC))
+		}
 	}
 	st.Err, st.Barred = l.err(lost, leaseErr), l.permanent()
 
@@ -60,8 +62,8 @@ func (l *loop) err(lost bool, lease error) error {
 	errs = append(errs, lease, l.permanent())
 	if l.wish.Hold {
 		switch {
-		case !l.linkUp:
-			errs = append(errs, errors.New(l.linkWhy))
+		case l.linkWhy() != "":
+			errs = append(errs, errors.New(l.linkWhy()))
 		case lost || l.barred:
 			errs = append(errs, fmt.Errorf("the gate lapsed; term %d has ended", l.voided))
 		}
@@ -91,14 +93,14 @@ func (l *loop) wake(now time.Time) time.Time {
 		if l.retryAt.After(now) {
 			first(l.retryAt)
 		}
-		if l.port != nil {
-			first(l.restAt)
+		first(l.restAt)
+	}
+	for _, s := range l.segs {
+		if s.port == nil && s.fact.Index != 0 {
+			first(s.portAt)
 		}
 	}
-	switch {
-	case l.port == nil && l.fact.Index != 0:
-		first(l.portAt)
-	case l.port != nil && l.linkUp:
+	if l.any((*segment).speaks) {
 		first(l.askAt)
 		first(l.check.due())
 		first(l.schedule.Due())

@@ -8,20 +8,56 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // recordVersion is the layout of the record. A record of another version is treated like one that cannot be read.
-const recordVersion = 1
+const recordVersion = 2
 
 // record says what a daemon has put, or is about to put, into the kernel. It is written before the kernel is changed, so that it is never too short.
 type record struct {
-	Version   int            `json:"version"`
-	Node      string         `json:"node"`
+	Version int        `json:"version"`
+	Node    string     `json:"node"`
+	Links   []recorded `json:"links"`
+}
+
+// recorded is what is on one link.
+type recorded struct {
 	Interface string         `json:"interface"`
 	Addresses []netip.Prefix `json:"addresses"`
 }
 
 func recordPath(cfg Config) string { return filepath.Join(cfg.RunDir, "vip.json") }
+
+// recordOf is the record of what a configuration may put into the kernel.
+func recordOf(cfg Config) *record {
+	r := &record{Version: recordVersion, Node: cfg.Node}
+	for _, l := range cfg.Links() {
+		r.Links = append(r.Links, recorded{l.Interface, l.Addresses})
+	}
+	return r
+}
+
+// with adds what an earlier record lists: it may still be in the kernel.
+func (r *record) with(old *record) *record {
+	if old == nil {
+		return r
+	}
+	for _, o := range old.Links {
+		i := slices.IndexFunc(r.Links, func(l recorded) bool { return l.Interface == o.Interface })
+		if i < 0 {
+			r.Links = append(r.Links, o)
+			continue
+		}
+		l := &r.Links[i]
+		for _, p := range o.Addresses {
+			if !slices.Contains(l.Addresses, p) {
+				l.Addresses = append(slices.Clip(l.Addresses), p)
+			}
+		}
+	}
+	return r
+}
 
 // readRecord returns nil if there is no record.
 func readRecord(cfg Config) (*record, error) {
@@ -47,20 +83,23 @@ func parseRecord(b []byte) (*record, error) {
 	if r.Version != recordVersion {
 		return nil, fmt.Errorf("version %d, this is version %d", r.Version, recordVersion)
 	}
-	if r.Interface == "" {
+	if len(r.Links) == 0 {
 		return nil, errors.New("no interface")
 	}
-	for _, p := range r.Addresses {
-		if !p.IsValid() {
+	for _, l := range r.Links {
+		if l.Interface == "" {
+			return nil, errors.New("no interface")
+		}
+		if slices.ContainsFunc(l.Addresses, func(p netip.Prefix) bool { return !p.IsValid() }) {
 			return nil, errors.New("an address that is none")
 		}
 	}
 	return &r, nil
 }
 
-// writeRecord replaces the record at once or not at all.
-func writeRecord(cfg Config) error {
-	b, err := json.Marshal(record{recordVersion, cfg.Node, cfg.Interface, cfg.Addresses})
+// write replaces the record at once or not at all.
+func (r *record) write(cfg Config) error {
+	b, err := json.Marshal(r)
 	if err != nil {
 		return err
 	}

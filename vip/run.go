@@ -29,13 +29,10 @@ type loop struct {
 	voided  uint64 // with barred: the term that lapsed
 	barred  bool
 
-	fact    link.Fact
-	looked  bool // there has been a report of the link
-	linkUp  bool
-	linkWhy string
-	mine    map[netip.Prefix]bool // what we have put on the link, and not yet taken off
-	gap     []netip.Prefix        // of those: reported missing
-	errs    map[string]error      // by what failed; gone when it succeeds
+	segs []*segment
+	mine map[netip.Prefix]bool // what we have put on the links, and not yet taken off
+	gap  []netip.Prefix        // of those: reported missing
+	errs map[string]error      // by what failed; gone when it succeeds
 
 	jobs     chan job
 	busy     bool
@@ -52,12 +49,7 @@ type loop struct {
 	lostAt   time.Time
 	lostSeen bool
 
-	port      Port
-	portIndex int
-	broken    bool // the port's readers have failed
-	readers   sync.WaitGroup
-	stopRead  context.CancelFunc
-	restAt    time.Time
+	restAt time.Time // when the ports may rest
 
 	schedule    announce.Schedule
 	reason      string
@@ -72,13 +64,16 @@ type loop struct {
 	readded     int
 	forGood     error // of permanent, as told
 
-	renewAt, askAt, retryAt, portAt, gateAt time.Time
+	renewAt, askAt, retryAt, gateAt time.Time
 }
 
 // Run takes from the kernel what an earlier run of this node has left there, and then makes the wish a fact and keeps it one, until ctx is done; then it
 // releases. It returns when nothing of it runs any more and nothing of it is left in the kernel; an error says what is left.
 func (k *Keeper) Run(ctx context.Context) error {
 	l := &loop{k: k, mine: make(map[netip.Prefix]bool), errs: make(map[string]error), jobs: make(chan job)}
+	for n := range k.links {
+		l.segs = append(l.segs, newSegment(k, n))
+	}
 	l.schedule.Refresh = k.cfg.Refresh
 	l.begin()
 
@@ -86,7 +81,9 @@ func (k *Keeper) Run(ctx context.Context) error {
 	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	results := make(chan done, 1)
 	var parts sync.WaitGroup
-	parts.Go(func() { k.watch(inner) })
+	for n := range k.links {
+		parts.Go(func() { k.watch(inner, n) })
+	}
 	parts.Go(func() { k.hand(inner, l.jobs, results) })
 
 	timer := time.NewTimer(0)
@@ -110,11 +107,15 @@ func (k *Keeper) Run(ctx context.Context) error {
 // begin sweeps, and puts the gate in place, shut.
 func (l *loop) begin() {
 	k := l.k
+	now := recordOf(k.cfg)
 	if err := sweep(k.sys, k.cfg, k.log); err != nil {
 		l.fail("sweep", err)
 		k.log.Error("could not sweep", "err", err)
+		if old, err := readRecord(k.cfg); err == nil {
+			now = now.with(old)
+		}
 	}
-	if err := writeRecord(k.cfg); err != nil {
+	if err := now.write(k.cfg); err != nil {
 		l.fail("record", err)
 		k.log.Warn("could not write the record of what is in the kernel", "err", err)
 	}
@@ -128,11 +129,12 @@ func (l *loop) begin() {
 	}
 }
 
-// watch follows the link, come what may.
-func (k *Keeper) watch(ctx context.Context) {
+// watch follows link n, come what may.
+func (k *Keeper) watch(ctx context.Context, n int) {
+	name := k.links[n].Interface
 	for ctx.Err() == nil {
-		if err := k.sys.Watch(ctx, k.cfg.Interface, k.linked); err != nil {
-			k.log.Warn("watching the link failed", "err", err)
+		if err := k.sys.Watch(ctx, name, func(f link.Fact) { k.linked(n, f) }); err != nil {
+			k.log.Warn("watching the link failed", "link", name, "err", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -162,6 +164,7 @@ func (l *loop) turn(ctx context.Context, now time.Time) time.Time {
 			break
 		}
 	}
+	l.tellReleased(now)
 	l.hear(claims, now)
 	l.ask(now)
 	l.speak(now)
@@ -201,13 +204,13 @@ func (l *loop) guard(now time.Time) {
 	}
 }
 
-// goal is the wish, if nothing forbids it. A wire that is gone ends holding at once; an own address that is missing only keeps it from beginning, what to make of
+// goal is the wish, if nothing forbids it. A wire that is gone, of whatever link, ends holding at once; an own address that is missing only keeps it from beginning, what to make of
 // it meanwhile is the election's business.
 func (l *loop) goal() goal {
 	mode, _, _, _ := l.k.lease.view()
-	hold := l.wish.Hold && l.wishSeq >= l.needSeq && !l.barred && l.port != nil && l.fact.Why(nil) == ""
+	hold := l.wish.Hold && l.wishSeq >= l.needSeq && !l.barred && l.all(func(s *segment) bool { return s.port != nil && s.fact.Why(nil, nil) == "" })
 	if !passes(mode) {
-		hold = hold && l.linkUp && l.permanent() == nil
+		hold = hold && l.linkWhy() == "" && l.permanent() == nil
 	}
 	return goal{hold: hold, quiet: l.wish.Quiet && l.k.lease.gate != nil}
 }
@@ -218,7 +221,11 @@ func (l *loop) permanent() error {
 	if len(l.mine) > 0 {
 		return nil
 	}
-	return permanent(l.fact, l.k.vips)
+	var errs []error
+	for _, s := range l.segs {
+		errs = append(errs, permanent(s.fact, l.k.vips))
+	}
+	return errors.Join(errs...)
 }
 
 // tellPermanent tells the log, for nobody may look at the state before it is this node's turn to claim.
@@ -254,7 +261,7 @@ func (l *loop) appearing(now time.Time) bool {
 		return false
 	}
 	for p := range l.mine {
-		if !has(l.fact, p) {
+		if !has(l.of(p.Addr()).fact, p) {
 			return true
 		}
 	}
@@ -265,7 +272,7 @@ func (l *loop) appearing(now time.Time) bool {
 func (l *loop) facts(now time.Time) fact {
 	mode, _, lost, _ := l.k.lease.view()
 	f := fact{mode: mode, armed: l.armed, busy: l.busy || now.Before(l.retryAt) || l.appearing(now), vanished: l.gap, renew: !now.Before(l.renewAt)}
-	for _, p := range l.k.cfg.Addresses {
+	for _, p := range l.k.cfg.All() {
 		if l.mine[p] {
 			f.present = append(f.present, p)
 		} else {
@@ -294,21 +301,28 @@ func (l *loop) end(results <-chan done) error {
 	}
 	var errs []error
 	if len(left) > 0 {
-		d := k.carryOut(job{do: remove, index: l.fact.Index, what: left})
+		d := k.carryOut(job{do: remove, what: l.spots(left)})
 		l.finish(d, time.Now())
 		errs = append(errs, d.err)
 	}
+	l.tellReleased(time.Now())
 	l.publish()
-	l.closePort()
+	for _, s := range l.segs {
+		l.closePort(s)
+	}
+	kept := l.permanent()
 	if k.lease.gate != nil {
-		// Shut, it keeps silent what could not be removed.
-		if len(l.mine) == 0 {
+		// Shut, it keeps silent what could not be removed, and what somebody has configured for good.
+		if len(l.mine) == 0 && kept == nil {
 			errs = append(errs, k.lease.gate.Remove())
 		}
 		errs = append(errs, k.lease.gate.Close())
 	}
-	if len(l.mine) == 0 {
+	if len(l.mine) == 0 && kept == nil {
 		errs = append(errs, removeRecord(k.cfg))
+	}
+	if kept != nil {
+		k.log.Error("a vip stays on the link for good, and the gate shut over it", "err", kept)
 	}
 	return errors.Join(errs...)
 }

@@ -8,12 +8,12 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	"github.com/tandem-lb/tandem/vip/link"
+	"github.com/tandem-lb/tandem/vip/fence"
 )
 
 // Sweep takes from the kernel what a daemon of this node has left there: the addresses of its record that have a lifetime, then the gate, which keeps them
-// silent until they are gone. It may be repeated. It must not be called while the daemon runs. A virtual address that is permanently on the link
-// is not ours, and is an error that says what to do.
+// silent until they are gone. It may be repeated, and interrupted at any point and repeated then. It must not be called while the daemon runs. A virtual address that
+// is permanently on a link is not ours: the gate stays then, shut, and the error says what to do.
 func Sweep(cfg Config, log hclog.Logger) error {
 	cfg = cfg.defaults()
 	if err := cfg.check(); err != nil {
@@ -23,23 +23,53 @@ func Sweep(cfg Config, log hclog.Logger) error {
 	if err != nil {
 		return err
 	}
-	log = log.Named("vip").With("link", cfg.Interface)
-	err = sweep(sys, cfg, log)
+	return errors.Join(sweepAll(sys, cfg, log.Named("vip")), sys.Close())
+}
+
+// sweepAll sweeps the addresses, and, if none is left, the gate and then the record.
+func sweepAll(sys System, cfg Config, log hclog.Logger) error {
+	if err := sweep(sys, cfg, log); err != nil {
+		return err // the gate keeps silent what is left, and the record says what it is
+	}
 	var vips []netip.Addr
-	for _, p := range cfg.Addresses {
+	for _, p := range cfg.All() {
 		vips = append(vips, p.Addr())
 	}
-	f, looked := sys.Look(cfg.Interface)
-	if looked == nil && !slices.ContainsFunc(f.Addrs, func(a link.Addr) bool { return !a.Permanent && slices.Contains(vips, a.Prefix.Addr()) }) {
-		gate, none := sys.Gate(cfg.Node, vips, cfg.Failover)
-		if none == nil { // without nftables there is no gate to remove
-			err = errors.Join(err, gate.Remove(), gate.Close())
+	left, held := false, []error{}
+	for _, l := range cfg.Links() {
+		f, err := sys.Look(l.Interface)
+		if err != nil {
+			return err
 		}
-		if err == nil {
-			err = removeRecord(cfg)
+		for _, v := range vips {
+			_, on := f.Find(v)
+			left = left || on
+		}
+		if err := permanent(f, vips); err != nil {
+			held = append(held, err)
 		}
 	}
-	return errors.Join(err, looked, permanent(f, vips), sys.Close())
+	gate, none := sys.Gate(cfg.Node, vips, cfg.Failover)
+	if left {
+		if none == nil {
+			held = append(held, shutFor(gate), gate.Close())
+		}
+		return errors.Join(held...)
+	}
+	if none == nil { // without nftables there is no gate to remove
+		if err := errors.Join(gate.Remove(), gate.Close()); err != nil {
+			return err
+		}
+	}
+	return removeRecord(cfg)
+}
+
+// shutFor keeps the gate shut, or puts it there, over an address that is not ours to remove: another node may hold it.
+func shutFor(gate Gate) error {
+	if gate.Check() == nil {
+		return gate.Shut()
+	}
+	return gate.Install(fence.Shut)
 }
 
 // sweep removes the addresses that the record says are ours. The gate stays.
@@ -47,11 +77,14 @@ func sweep(sys System, cfg Config, log hclog.Logger) error {
 	r, err := readRecord(cfg)
 	if err != nil {
 		log.Warn("the record of what is in the kernel cannot be read, going by the configured addresses", "err", err)
-		r = &record{Interface: cfg.Interface, Addresses: cfg.Addresses}
+		r = recordOf(cfg)
+	}
+	if r == nil {
+		return nil
 	}
 	var errs []error
-	if r != nil {
-		errs = append(errs, sweepLink(sys, r.Interface, r.Addresses, log))
+	for _, l := range r.Links {
+		errs = append(errs, sweepLink(sys, l.Interface, l.Addresses, log.With("link", l.Interface)))
 	}
 	return errors.Join(errs...)
 }

@@ -2,7 +2,9 @@ package vip
 
 import (
 	"context"
+	"errors"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -15,8 +17,9 @@ import (
 
 // host is the kernel under us.
 type host struct {
-	links *link.Links
-	watch *link.Watch // the first one, opened in the right network namespace
+	links   *link.Links
+	mu      sync.Mutex             // guards watches
+	watches map[string]*link.Watch // by interface: the first ones, opened in the right network namespace
 }
 
 var _ System = (*host)(nil)
@@ -28,17 +31,22 @@ func Open(cfg Config, _ hclog.Logger) (System, error) {
 	if err != nil {
 		return nil, err
 	}
-	watch, err := links.Watch(cfg.Interface)
-	if err != nil {
-		_ = links.Close()
-		return nil, err
+	h := &host{links: links, watches: make(map[string]*link.Watch)}
+	for _, l := range cfg.Links() {
+		w, err := links.Watch(l.Interface)
+		if err != nil {
+			return nil, errors.Join(err, h.Close())
+		}
+		h.watches[l.Interface] = w
 	}
-	return &host{links: links, watch: watch}, nil
+	return h, nil
 }
 
 func (h *host) Watch(ctx context.Context, name string, each func(link.Fact)) error {
-	w := h.watch
-	h.watch = nil
+	h.mu.Lock()
+	w := h.watches[name]
+	delete(h.watches, name)
+	h.mu.Unlock()
 	if w == nil {
 		var err error
 		if w, err = h.links.Watch(name); err != nil {
@@ -70,12 +78,13 @@ func (h *host) Clock() time.Duration {
 }
 
 func (h *host) Close() error {
-	if h.watch != nil {
-		// Never run: end its socket.
-		ctx, cancel := context.WithCancel(context.Background())
-		cancel()
-		_ = h.watch.Run(ctx, func(link.Fact) {})
-		h.watch = nil
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	for _, w := range h.watches { // never run: end their sockets
+		_ = w.Run(ctx, func(link.Fact) {})
 	}
+	clear(h.watches)
 	return h.links.Close()
 }

@@ -32,8 +32,7 @@ func (l *loop) again(reason string, now time.Time) {
 // speak sends the announcements that are due.
 func (l *loop) speak(now time.Time) {
 	due := l.schedule.Due()
-	mac, ok := announce.MACOf(l.fact.MAC)
-	if due.IsZero() || now.Before(due) || l.port == nil || !ok {
+	if due.IsZero() || now.Before(due) || !l.any(func(s *segment) bool { return s.port != nil }) {
 		return
 	}
 	if mode, _, _, _ := l.k.lease.view(); mode != fence.Open {
@@ -41,9 +40,11 @@ func (l *loop) speak(now time.Time) {
 		return
 	}
 	var failed error
-	for _, frame := range l.announcements(mac) {
-		if err := l.port.Send(frame); err != nil {
-			failed = err
+	for _, s := range l.segs {
+		for _, frame := range l.announcements(s) {
+			if err := s.port.Send(frame); err != nil {
+				failed = err
+			}
 		}
 	}
 	l.schedule.Sent(now)
@@ -63,24 +64,28 @@ func (l *loop) speak(now time.Time) {
 	}
 }
 
-func (l *loop) announcements(mac announce.MAC) [][]byte {
-	k := l.k
-	k.in.mu.Lock()
-	router, told := k.in.others.mac(k.cfg.Gateway)
-	k.in.mu.Unlock()
+// announcements are the frames that tell a segment of its addresses, from the MAC that the link has now.
+func (l *loop) announcements(s *segment) [][]byte {
+	mac, ok := announce.MACOf(s.fact.MAC)
+	if !ok || s.port == nil {
+		return nil
+	}
+	l.k.in.mu.Lock()
+	router, told := l.k.in.links[s.n].others.mac(s.Gateway)
+	l.k.in.mu.Unlock()
 	var frames [][]byte
-	for _, v := range k.vips {
-		direct := told && v.Is4() == k.cfg.Gateway.Is4()
+	for _, v := range s.vips {
+		direct := told && v.Is4() == s.Gateway.Is4()
 		if v.Is4() {
 			frames = append(frames, announce.Gratuitous(mac, mac, v), announce.GratuitousReply(mac, mac, v))
 			if direct {
-				frames = append(frames, announce.Tell(mac, v, router, k.cfg.Gateway))
+				frames = append(frames, announce.Tell(mac, v, router, s.Gateway))
 			}
 			continue
 		}
 		frames = append(frames, announce.Unsolicited(mac, mac, v, announce.MAC{}, netip.Addr{}))
 		if direct {
-			frames = append(frames, announce.Unsolicited(mac, mac, v, router, k.cfg.Gateway))
+			frames = append(frames, announce.Unsolicited(mac, mac, v, router, s.Gateway))
 		}
 	}
 	return frames
@@ -90,17 +95,17 @@ func (l *loop) announcements(mac announce.MAC) [][]byte {
 func (l *loop) hear(claims []seen, now time.Time) {
 	k := l.k
 	mode, _, _, _ := k.lease.view()
-	own := k.own(l.fact)
 	for _, c := range claims {
+		s := l.segs[c.link]
 		k.in.mu.Lock()
 		peer := k.in.isPeer(c.MAC)
 		k.in.mu.Unlock()
 		// IPv6 has nothing by which an answer could tell which question it answers.
-		direct := c.Reply && (c.Addr.Is6() || slices.Contains(own, c.To))
+		direct := c.Reply && (c.Addr.Is6() || slices.Contains(k.own(s.fact), c.To))
 		l.check.heard(c.MAC, peer, direct, c.at)
-		if l.check.doubt && peer && !direct && l.port != nil && l.probed != l.check.round {
+		if l.check.doubt && peer && !direct && s.port != nil && l.probed != l.check.round {
 			l.probed = l.check.round
-			l.probe(c.MAC, c.Addr)
+			l.probe(s, c.MAC, c.Addr)
 		}
 		if mode == fence.Open {
 			l.sighted(c, now)
@@ -147,18 +152,16 @@ func (l *loop) ask(now time.Time) {
 	case !l.wish.Check && l.check.running():
 		l.check.stop()
 	}
-	if l.port != nil && !l.busy && !l.restAt.IsZero() && !now.Before(l.restAt) {
+	if !l.busy && !l.restAt.IsZero() && !now.Before(l.restAt) {
 		l.restAt = time.Time{}
-		l.give(rest, nil)
+		l.rest()
 	}
-	if l.port == nil || !l.linkUp {
+	if !l.any((*segment).speaks) {
 		return
 	}
 	round := l.check.tick(now)
 	if round {
-		for _, v := range l.k.vips {
-			l.probe(announce.MAC{}, v)
-		}
+		l.askForVIPs()
 	}
 	if idle := !now.Before(l.askAt); round || idle {
 		l.askOthers()
@@ -169,10 +172,33 @@ func (l *loop) ask(now time.Time) {
 	}
 }
 
+func (l *loop) rest() {
+	j := job{do: rest}
+	for _, s := range l.segs {
+		if s.port != nil {
+			j.ports = append(j.ports, s.port)
+		}
+	}
+	l.busy = true
+	l.jobs <- j
+}
+
+// askForVIPs asks every segment who has its addresses.
+func (l *loop) askForVIPs() {
+	for _, s := range l.segs {
+		if !s.speaks() {
+			continue
+		}
+		for _, v := range s.vips {
+			l.probe(s, announce.MAC{}, v)
+		}
+	}
+}
+
 // probe asks who has a virtual address: everybody, or one MAC.
-func (l *loop) probe(to announce.MAC, v netip.Addr) {
-	mac, ok := announce.MACOf(l.fact.MAC)
-	own, has := l.fact.Own(v, l.k.vips)
+func (l *loop) probe(s *segment, to announce.MAC, v netip.Addr) {
+	mac, ok := announce.MACOf(s.fact.MAC)
+	own, has := s.fact.Own(v, l.k.vips)
 	if !ok {
 		return
 	}
@@ -189,46 +215,55 @@ func (l *loop) probe(to announce.MAC, v netip.Addr) {
 	default:
 		return
 	}
-	l.fail("probe", l.port.Send(frame))
+	l.fail("probe on "+s.Interface, s.port.Send(frame))
 }
 
 // askOthers asks third parties for their MAC.
 func (l *loop) askOthers() {
-	mac, ok := announce.MACOf(l.fact.MAC)
+	for _, s := range l.segs {
+		if s.speaks() {
+			l.askOthersOn(s)
+		}
+	}
+}
+
+func (l *loop) askOthersOn(s *segment) {
+	mac, ok := announce.MACOf(s.fact.MAC)
 	if !ok {
 		return
 	}
 	l.k.in.mu.Lock()
-	if len(l.k.in.others.targets) == 0 {
-		l.k.in.others.aim(l.configured(), nil)
+	others := &l.k.in.links[s.n].others
+	if len(others.targets) == 0 {
+		others.aim(l.configured(s), nil)
 	}
-	targets := slices.Clone(l.k.in.others.targets)
+	targets := slices.Clone(others.targets)
 	l.k.in.mu.Unlock()
 	for _, t := range targets {
-		own, has := l.fact.Own(t, l.k.vips)
+		own, has := s.fact.Own(t, l.k.vips)
 		switch {
 		case !has:
 		case t.Is4():
-			_ = l.port.Send(announce.Ask(announce.Broadcast(), mac, own, t)) // a probe's error tells of the same
+			_ = s.port.Send(announce.Ask(announce.Broadcast(), mac, own, t)) // a probe's error tells of the same
 		default:
-			_ = l.port.Send(announce.Solicit(mac, own, t, announce.MAC{}))
+			_ = s.port.Send(announce.Solicit(mac, own, t, announce.MAC{}))
 		}
 	}
 }
 
 // configured lists the third parties from the configuration that are on the link.
-func (l *loop) configured() []netip.Addr {
+func (l *loop) configured(s *segment) []netip.Addr {
 	var on []netip.Addr
-	for _, a := range append([]netip.Addr{l.k.cfg.Gateway}, l.k.cfg.Neighbours...) {
-		if a.IsValid() && (a.IsLinkLocalUnicast() || l.onLink(a)) && !slices.Contains(l.k.vips, a) {
+	for _, a := range append([]netip.Addr{s.Gateway}, l.k.cfg.Neighbours...) {
+		if a.IsValid() && (a.IsLinkLocalUnicast() || s.onLink(a)) && !slices.Contains(l.k.vips, a) {
 			on = append(on, a)
 		}
 	}
 	return on
 }
 
-func (l *loop) onLink(a netip.Addr) bool {
-	for _, x := range l.fact.Addrs {
+func (s *segment) onLink(a netip.Addr) bool {
+	for _, x := range s.fact.Addrs {
 		if x.Prefix.Contains(a) && x.Prefix.Addr() != a {
 			return true
 		}
@@ -238,28 +273,40 @@ func (l *loop) onLink(a netip.Addr) bool {
 
 // askAround has the kernel's neighbour table read, for further third parties.
 func (l *loop) askAround() {
-	if !l.busy && l.fact.Index != 0 {
-		l.give(look, nil)
+	if l.busy {
+		return
 	}
+	j := job{do: look}
+	for _, s := range l.segs {
+		j.index = append(j.index, s.fact.Index)
+	}
+	l.busy = true
+	l.jobs <- j
 }
 
 // offered takes the kernel's neighbour table.
 func (l *loop) offered(d done, now time.Time) {
-	if d.index != l.fact.Index || l.port == nil {
-		return
+	for n, s := range l.segs {
+		if d.index[n] == s.fact.Index && s.port != nil {
+			l.offeredOn(s, d.neighbours[n], now)
+		}
 	}
+}
+
+func (l *loop) offeredOn(s *segment, neighbours []netip.Addr, now time.Time) {
 	k := l.k
-	offered := slices.DeleteFunc(d.neighbours, func(a netip.Addr) bool {
+	offered := slices.DeleteFunc(neighbours, func(a netip.Addr) bool {
 		return slices.Contains(k.vips, a) || !a.Is4() && !a.Is6() || a.IsMulticast()
 	})
 	slices.SortFunc(offered, netip.Addr.Compare)
 	k.in.mu.Lock()
-	k.in.others.forget(k.in.isPeer, now)
-	before := len(k.in.others.targets)
-	k.in.others.aim(l.configured(), offered)
-	more := len(k.in.others.targets) > before
+	others := &k.in.links[s.n].others
+	others.forget(k.in.isPeer, now)
+	before := len(others.targets)
+	others.aim(l.configured(s), offered)
+	more := len(others.targets) > before
 	k.in.mu.Unlock()
-	if more && l.linkUp {
-		l.askOthers()
+	if more && s.speaks() {
+		l.askOthersOn(s)
 	}
 }

@@ -56,9 +56,9 @@ func (f Fact) Own(to netip.Addr, except []netip.Addr) (netip.Addr, bool) {
 	return best, rank > 0
 }
 
-// Why says what keeps the link from carrying virtual addresses; empty: nothing. An address of the host's own is asked for because
-// a link that is configured only in part, as at boot, loses what is put on it early.
-func (f Fact) Why(vips []netip.Addr) string {
+// Why says what keeps the link from carrying virtual addresses; empty: nothing. all are those of this host, vips those of them that belong here. An address of
+// the host's own is asked for because a link that is configured only in part, as at boot, loses what is put on it early.
+func (f Fact) Why(all, vips []netip.Addr) string {
 	switch {
 	case f.Index == 0:
 		return fmt.Sprintf("%s does not exist", f.Name)
@@ -68,15 +68,11 @@ func (f Fact) Why(vips []netip.Addr) string {
 		return fmt.Sprintf("%s has no carrier", f.Name)
 	case len(f.MAC) != 6:
 		return fmt.Sprintf("%s is not an Ethernet link", f.Name)
-	}
-	want := slices.IndexFunc(vips, netip.Addr.Is4)
-	if want < 0 {
-		want = 0
-	}
-	if len(vips) == 0 {
+	case len(vips) == 0:
 		return ""
 	}
-	if _, ok := f.Own(vips[want], vips); !ok {
+	want := max(0, slices.IndexFunc(vips, netip.Addr.Is4))
+	if _, ok := f.Own(vips[want], all); !ok {
 		family := "IPv6"
 		if vips[want].Is4() {
 			family = "IPv4"

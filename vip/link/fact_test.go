@@ -67,7 +67,7 @@ func TestWhyALinkIsOfNoUse(t *testing.T) {
 	for _, tt := range tests {
 		f := good.clone()
 		tt.change(&f)
-		got := f.Why(tt.vips)
+		got := f.Why(tt.vips, tt.vips)
 		if (got == "") != (tt.want == "") || !strings.Contains(got, tt.want) {
 			t.Errorf("Why(%+v, %v) = %q, want %q", f, tt.vips, got, tt.want)
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/tandem-lb/tandem/cmd/tandem/admin"
 	"github.com/tandem-lb/tandem/configs"
 	"github.com/tandem-lb/tandem/systemd"
+	"github.com/tandem-lb/tandem/vip"
 )
 
 // Version is what a daemon says of itself.
@@ -48,7 +49,7 @@ func Run(ctx context.Context, cfg *configs.Config, version Version, log hclog.Lo
 
 // RunOn is Run in a world of the caller's. It changes nothing of the process, and locks nothing.
 func RunOn(ctx context.Context, w World, cfg *configs.Config, version Version, log hclog.Logger) error {
-	log.Info("starting", "node", cfg.Node, "version", string(version), "vip", prefixes(cfg.VIP.Addresses), "link", cfg.VIP.Interface)
+	log.Info("starting", "node", cfg.Node, "version", string(version), "vip", prefixes(cfg.VIP.All()), "link", interfaces(cfg.VIP))
 	if cfg.Cluster.Insecure {
 		log.Warn("insecure: anyone who reaches the cluster's ports can take the VIP; make a key with `tandem keygen` and set cluster.key_file")
 	}
@@ -104,7 +105,7 @@ func (d *daemon) drainIfAlone(s cluster.Status) {
 // vipListener returns the address of a listener on a VIP, for the question whether a peer's process still lives; the zero value if there is none.
 func vipListener(cfg *configs.Config) netip.AddrPort {
 	for _, l := range cfg.Listeners {
-		for _, v := range cfg.VIP.Addresses {
+		for _, v := range cfg.VIP.All() {
 			if v.Addr() == l.Bind.Addr() {
 				return l.Bind
 			}
@@ -122,6 +123,14 @@ func prefixes(ps []netip.Prefix) string {
 		s += p.String()
 	}
 	return s
+}
+
+func interfaces(v vip.Config) string {
+	var names []string
+	for _, l := range v.Links() {
+		names = append(names, l.Interface)
+	}
+	return strings.Join(names, " ")
 }
 
 // runAdmin makes a socket that does not work a matter for the log: a node without it still does its work.

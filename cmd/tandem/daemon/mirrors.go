@@ -59,7 +59,7 @@ func linkOf(k *vip.Keeper, cfg *configs.Config) mirror.Link {
 	f, known := k.Link()
 	l := mirror.Link{Index: f.Index, MAC: f.MAC, Neighbours: known}
 	for _, a := range f.Addrs {
-		virtual := slices.ContainsFunc(cfg.VIP.Addresses, func(v netip.Prefix) bool { return v.Addr() == a.Prefix.Addr() })
+		virtual := slices.ContainsFunc(cfg.VIP.All(), func(v netip.Prefix) bool { return v.Addr() == a.Prefix.Addr() })
 		if !virtual && !a.Tentative {
 			l.Own = append(l.Own, a.Prefix)
 		}

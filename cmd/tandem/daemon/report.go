@@ -48,12 +48,14 @@ func (r *reporter) status() api.Status {
 	}
 	s.Peers = r.peers(n, now)
 	s.Leader, s.LeaderSince = r.leader(n)
-	for _, a := range r.cfg.VIP.Addresses {
-		vs := api.VIP{Address: a.String(), Interface: r.cfg.VIP.Interface, Held: v.Holds, Since: v.Since}
-		if v.Err != nil {
-			vs.Problem = v.Err.Error()
+	for _, l := range r.cfg.VIP.Links() {
+		for _, a := range l.Addresses {
+			vs := api.VIP{Address: a.String(), Interface: l.Interface, Held: v.Holds, Since: v.Since}
+			if v.Err != nil {
+				vs.Problem = v.Err.Error()
+			}
+			s.VIPs = append(s.VIPs, vs)
 		}
-		s.VIPs = append(s.VIPs, vs)
 	}
 	s.Listeners, s.Pools = r.listeners(), r.poolStates()
 	for i := len(n.Failover) - 1; i >= 0; i-- {

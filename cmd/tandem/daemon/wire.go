@@ -45,19 +45,16 @@ func (p *vipPart) Confirm(ctx context.Context, macs []net.HardwareAddr) (cluster
 	if !p.listener.IsValid() {
 		return cluster.NoAnswer, errNoListener
 	}
-	var last error
-	for _, m := range macs {
-		v, err := p.Keeper.Confirm(ctx, m, p.listener)
-		switch {
-		case err != nil:
-			last = err
-		case v == vip.Refused:
-			return cluster.Refused, nil
-		case v == vip.Accepted:
-			return cluster.Accepted, nil
-		}
+	v, err := p.Keeper.Confirm(ctx, macs, p.listener)
+	switch {
+	case err != nil:
+		return cluster.NoAnswer, err
+	case v == vip.Refused:
+		return cluster.Refused, nil
+	case v == vip.Accepted:
+		return cluster.Accepted, nil
 	}
-	return cluster.NoAnswer, last
+	return cluster.NoAnswer, nil
 }
 
 // traffic lets the election know the forwarding part.
