@@ -71,3 +71,8 @@ func (h *Host) Pin(a netip.Addr, mac net.HardwareAddr) (*Fault, error) {
 		return h.withLink(func(link netlink.Link) error { return netlink.NeighDel(entry(link)) })
 	})
 }
+
+// FlushRules removes every nftables rule of the host, whoever made it, as the restart of a firewall does.
+func (h *Host) FlushRules() error {
+	return h.nft(func(c *nftables.Conn) { c.FlushRuleset() })
+}
