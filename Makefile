@@ -7,8 +7,9 @@ VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 LDFLAGS  := -s -w -X main.version=$(VERSION)
 SCHEDULES ?= 500000
 FUZZTIME  ?= 30s
+DURATION  ?= 3m
 
-.PHONY: build demo test e2e model check fmt lint fuzz bench-failover bench-proxy logs clean help
+.PHONY: build demo test e2e model check fmt lint fuzz nemesis bench-failover bench-proxy logs clean help
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s $$'\t'
@@ -50,6 +51,10 @@ fuzz: ## each fuzz target for FUZZTIME: a time (30s) or a number of inputs (2000
 	  for f in $$(go test -list '^Fuzz' $$p 2>/dev/null | grep ^Fuzz); do \
 	    echo "== $$p $$f"; go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p; \
 	  done; done
+
+nemesis: build ## random faults against a pair for DURATION=3m, judged by what others saw; SEED=1 repeats a run, CLOCK=1 also sets this machine's clock, by 1.5 s forth and back
+	go build -o bin/nemesis ./test/nemesis
+	bin/nemesis -tandem bin/tandem -duration $(DURATION) $(if $(SEED),-seed $(SEED)) $(if $(CLOCK),-clock)
 
 bench-failover: build ## Tandem beside keepalived + HAProxy in the same lab; FAULT=kill9-idle,plug RUNS=5 FRESH=1
 	@which keepalived haproxy >/dev/null || { apt-get update -qq && apt-get install -y -qq keepalived haproxy; }

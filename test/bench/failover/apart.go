@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
-	"strconv"
 	"strings"
 	"time"
 
@@ -129,11 +127,11 @@ func handover(ctx context.Context, b *bench, _ int) (result, error) {
 func idle(ctx context.Context, b *bench, _ int) (result, error) {
 	from := time.Now()
 	const span = 20 * time.Second
-	begun := make([]time.Duration, len(b.pair.Nodes))
+	begun := make([]lab.Usage, len(b.pair.Nodes))
 	var errs []error
 	for i, n := range b.pair.Nodes {
 		var err error
-		begun[i], err = used(n)
+		begun[i], err = n.Procs[0].Usage()
 		errs = append(errs, err)
 	}
 	if err := sleep(ctx, span); err != nil {
@@ -142,47 +140,10 @@ func idle(ctx context.Context, b *bench, _ int) (result, error) {
 	v := b.pair.Watch.View(from, time.Now())
 	r := result{Holders: v.String(), Moves: moves(v)}
 	for i, n := range b.pair.Nodes {
-		ended, err := used(n)
-		memory, merr := resident(n)
-		errs = append(errs, err, merr)
-		r.CPU = max(r.CPU, 100*(ended-begun[i]).Seconds()/span.Seconds())
-		r.Memory = max(r.Memory, memory)
+		ended, err := n.Procs[0].Usage()
+		errs = append(errs, err)
+		r.CPU = max(r.CPU, 100*(ended.CPU-begun[i].CPU).Seconds()/span.Seconds())
+		r.Memory = max(r.Memory, float64(ended.Memory)/(1<<20))
 	}
 	return r, errors.Join(errs...)
-}
-
-// used is the CPU time of a node's processes so far. The kernel counts it in hundredths of a second.
-func used(n *lab.Node) (time.Duration, error) {
-	var sum time.Duration
-	for _, p := range n.Procs {
-		data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.Pid()))
-		if err != nil {
-			return 0, err
-		}
-		fields := strings.Fields(string(data[strings.LastIndexByte(string(data), ')')+1:]))
-		for _, i := range []int{11, 12} { // utime, stime; proc(5) counts from 1, and two fields are gone
-			ticks, err := strconv.ParseInt(fields[i], 10, 64)
-			if err != nil {
-				return 0, err
-			}
-			sum += time.Duration(ticks) * 10 * time.Millisecond
-		}
-	}
-	return sum, nil
-}
-
-// resident is the memory of a node's processes in MiB.
-func resident(n *lab.Node) (mib float64, err error) {
-	for _, p := range n.Procs {
-		data, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.Pid()))
-		if err != nil {
-			return 0, err
-		}
-		var size, rss int
-		if _, err := fmt.Sscan(string(data), &size, &rss); err != nil {
-			return 0, err
-		}
-		mib += float64(rss*os.Getpagesize()) / (1 << 20)
-	}
-	return mib, nil
 }

@@ -47,6 +47,7 @@ type result struct {
 	Lapse    float64 `json:"lapse_ms,omitempty"`    // after the fault, until the old holder was heard for the last time
 	Resets   int     `json:"resets,omitempty"`      // meanwhile: connections to the old holder that it refused
 	Hanging  int     `json:"hanging,omitempty"`     // and those that it left without an answer
+	Lapses   int     `json:"lapses,omitempty"`      // how often a gate lapsed, by the logs of the nodes
 	CPU      float64 `json:"cpu_percent,omitempty"` // of one core, of the node that used more
 	Memory   float64 `json:"memory_mib,omitempty"`  // resident, of the node that has more
 	Clients  int     `json:"clients,omitempty"`
@@ -79,7 +80,12 @@ func open(ctx context.Context, s system, binary, dir string) (*bench, error) {
 }
 
 func (b *bench) start(ctx context.Context) (err error) {
+	nodes := 2
+	if b.system.witness {
+		nodes = 3
+	}
 	b.pair, err = lab.NewPair(b.lab, lab.PairConfig{
+		Nodes: nodes, Witness: b.system.witness, Quorum: b.system.witness,
 		Launch: b.system.launch, Binary: b.binary, Edit: b.system.edit, Quiet: quietClients, Every: b.every,
 	})
 	if err != nil {

@@ -30,6 +30,7 @@ const usual = 10
 func faults() []fault {
 	const msec = time.Millisecond
 	still := goals{reference: {still: true, unfailed: true}}
+	starved := goals{reference: {still: true, unlapsed: true}}
 	undisturbed := goals{reference: {still: true, checkDual: true}}
 	return []fault{
 		{name: "idle", what: "nothing happens for 20 s: CPU of one core, memory", runs: 3, do: idle, only: true, goals: goals{
@@ -39,7 +40,7 @@ func faults() []fault {
 		{name: "kill9-8000", what: "the same with 8,000 open client connections", runs: 5, do: crowded(8000), goals: goals{
 			reference: {blackout: 50 * msec}}},
 		{name: "plug", what: "the leader's plug is pulled at the switch", runs: usual, do: cut((*lab.Lab).PullAtSwitch), goals: goals{
-			reference: {blackout: 250 * msec}, fast: {blackout: 150 * msec}}},
+			reference: {blackout: 250 * msec}, fast: {blackout: 150 * msec}, voting: {blackout: 800 * msec, checkDual: true}}},
 		{name: "silent", what: "the leader's frames are dropped, its carrier stays", runs: usual, do: cut((*lab.Lab).SilentCut), goals: goals{
 			reference: {blackout: 250 * msec}, fast: {blackout: 150 * msec}}},
 		{name: "sigstop", what: "SIGSTOP of everything on the leader", runs: usual, do: hang, goals: goals{
@@ -62,6 +63,8 @@ func faults() []fault {
 		{name: "heal", what: "a cut is healed: clients that keep their neighbour cache", runs: 25, do: healed, goals: goals{
 			reference: {served: true}}},
 		{name: "loss", what: "20 % loss between the nodes for 60 s", runs: usual, do: lossy, goals: undisturbed},
+		{name: "hogs", what: "8 busy loops per core at nice -20 for 30 s", runs: 5, do: hogged(false), goals: starved},
+		{name: "hogs-load", what: "the same with the proxy saturated by load", runs: 5, do: hogged(true), only: true, goals: starved},
 		{name: "return", what: "the failed node returns", runs: 5, do: returned, goals: still},
 	}
 }

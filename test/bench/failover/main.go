@@ -36,12 +36,19 @@ type plan struct {
 	binary, dir string
 	runs        int
 	fresh       bool
+	ask         string // this process only asks there: for the program's own children
 	faults      []fault
 	systems     []system
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	p, err := parse(args, stderr)
+	if err == nil && p.ask != "" {
+		if err = ask(ctx, p.ask); err != nil {
+			fmt.Fprintln(stderr, "bench-failover:", err)
+		}
+		return 0
+	}
 	if err != nil {
 		fmt.Fprintln(stderr, "bench-failover:", err)
 		return 2
@@ -71,6 +78,7 @@ func parse(args []string, stderr io.Writer) (plan, error) {
 	fs.StringVar(&p.dir, "dir", "bench-results", "where results and logs are kept")
 	fs.IntVar(&p.runs, "runs", 0, "runs of each fault; 0: as each row says")
 	fs.BoolVar(&p.fresh, "fresh", false, "measure again what was measured before")
+	fs.StringVar(&p.ask, "ask", "", "for the program's own children")
 	faultList := fs.String("fault", "", "faults, separated by commas; empty: all")
 	systemList := fs.String("system", "", "systems, separated by commas; empty: all")
 	if err := fs.Parse(args); err != nil {

@@ -25,6 +25,8 @@ type system struct {
 	settle time.Duration
 	// edit changes the configuration of Tandem; nil: the default.
 	edit func(n *lab.Node, config string) string
+	// witness adds a third node that only votes, and has all of them vote.
+	witness bool
 	// every is the time between the attempts of the client, and between the questions of the observer; 0: 2 ms.
 	every time.Duration
 }
@@ -36,6 +38,7 @@ const reference = "tandem"
 const (
 	fast       = "tandem-100ms"     // cluster.failover: 100ms
 	mirrorless = "tandem-nomirrors" // cluster.mirrors: off
+	voting     = "tandem-witness"   // three nodes that vote, one of them a witness
 	unwatched  = "tandem-unwatched" // asked once a second, so that what it uses is its own
 )
 
@@ -45,6 +48,7 @@ func systems() []system {
 		{name: reference, launch: lab.Tandem, settle: 3 * time.Second},
 		{name: fast, launch: lab.Tandem, settle: 3 * time.Second, edit: cluster("failover: 100ms")},
 		{name: mirrorless, launch: lab.Tandem, settle: 3 * time.Second, edit: cluster("mirrors: off")},
+		{name: voting, launch: lab.Tandem, settle: 3 * time.Second, witness: true},
 		{name: unwatched, launch: lab.Tandem, settle: 3 * time.Second, every: time.Second},
 		{name: "keepalived-1s", peer: true, launch: peer("1"), settle: 6 * time.Second},
 		{name: "keepalived-100ms", peer: true, launch: peer("0.1"), settle: 3 * time.Second},

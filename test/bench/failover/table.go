@@ -23,6 +23,7 @@ type goal struct {
 	still     bool          // the VIP does not move in any run
 	atMost    int           // nor more often than this
 	served    bool          // no client without service in any run
+	unlapsed  bool          // no gate lapses in any run
 	cpu       float64       // percent of a core, median at most
 	memory    float64       // MiB, median at most
 }
@@ -58,6 +59,8 @@ func (g goal) misses(runs []result) []string {
 	miss(g.atMost > 0 && moved > float64(g.atMost), "the VIP moved %.0f times in one run, at most %d wanted", moved, g.atMost)
 	_, unserved := spread(runs, func(r result) float64 { return float64(r.Unserved) })
 	miss(g.served && unserved > 0, "%.0f clients without service after one heal", unserved)
+	_, lapses := spread(runs, func(r result) float64 { return float64(r.Lapses) })
+	miss(g.unlapsed && lapses > 0, "%.0f gates lapsed in one run", lapses)
 	cpu, _ := spread(runs, func(r result) float64 { return r.CPU })
 	miss(g.cpu > 0 && cpu > g.cpu, "%.1f %% of a core, at most %.0f %% wanted", cpu, g.cpu)
 	memory, _ := spread(runs, func(r result) float64 { return r.Memory })

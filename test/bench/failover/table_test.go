@@ -46,6 +46,7 @@ func TestGoalIsMissedByWhatItForbids(t *testing.T) {
 		{"answered too long", goal{lapse: 260 * time.Millisecond}, result{Lapse: 270}, true},
 		{"swallowed instead of refused", goal{lapse: 260 * time.Millisecond}, result{Lapse: 200, Hanging: 1}, true},
 		{"healed late", goal{heal: 50 * time.Millisecond}, result{Healed: 51}, true},
+		{"a gate lapsed", goal{unlapsed: true}, result{Lapses: 1}, true},
 		{"busy", goal{cpu: 4}, result{CPU: 4.5}, true},
 		{"fat", goal{memory: 40}, result{Memory: 41}, true},
 		{"not survived", goal{}, result{Lost: true}, true},
