@@ -32,6 +32,7 @@ func (n *Node) act(ctx context.Context, v election.View, f Facts, d election.Dec
 		n.prepared(ctx, f)
 	}
 	n.meet(v, f, now)
+	n.followVacancy(v, f, d, now)
 }
 
 // resetWait bounds how long a leader that has handed over keeps answering IP, in silence on ARP and ND, while its client connections are reset.
@@ -57,27 +58,6 @@ func (n *Node) resetting(now time.Time) bool {
 	default:
 		return true
 	}
-}
-
-// meet announces again when a rival holder was met and when it has let go: caches on the segment may point to either.
-func (n *Node) meet(v election.View, f Facts, now time.Time) {
-	var rivals bool
-	for _, p := range v.Peers {
-		ordered := p.Name == n.take.From && n.take.Term == n.term // it lets go as soon as it hears that this node holds
-		rivals = rivals || (p.Holds && !ordered && !p.Crashed && !p.Left && now.Sub(p.HeardAt) < n.Policy.Failover)
-	}
-	rivals = rivals && f.Holds && n.giving.To == ""
-	switch {
-	case rivals && !n.rivals:
-		n.rivalSince = now
-		n.log.Warn("two nodes hold the VIP", "node", n.Policy.Name, "term", n.term, "stays", n.wish)
-	case !rivals && n.rivals:
-		n.log.Warn("one node holds the VIP again", "holds", f.Holds, "dual", now.Sub(n.rivalSince).Round(time.Millisecond))
-	}
-	if rivals != n.rivals && n.wish {
-		n.VIP.Announce("two nodes held the VIP")
-	}
-	n.rivals = rivals
 }
 
 // publish tells the peers the facts.

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"maps"
 	"net"
+	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -56,6 +58,8 @@ type host struct {
 	rank     int  // how unfit it is
 	refuses  bool // its listener is not open
 	others   bool // third parties answer it
+	log      hclog.Logger
+	journal  Journal
 
 	pulsed, gossiped, streamed, viped, fit chan struct{}
 }
@@ -67,7 +71,7 @@ func newWorld(t *testing.T, names ...string) *world {
 	for i, name := range names {
 		h := &host{
 			w: w, name: name, mac: net.HardwareAddr{2, 0, 0, 0, 0, byte(i + 1)}, heard: map[string]pulse.Peer{}, streams: map[string]peer.State{},
-			inbox: make(chan peer.Message, 16), facts: Facts{LinkUp: true},
+			inbox: make(chan peer.Message, 16), facts: Facts{LinkUp: true}, log: hclog.NewNullLogger(),
 			pulsed: make(chan struct{}, 1), gossiped: make(chan struct{}, 1), streamed: make(chan struct{}, 1), viped: make(chan struct{}, 1), fit: make(chan struct{}, 1),
 		}
 		h.facts.MACs = []net.HardwareAddr{h.mac}
@@ -88,7 +92,7 @@ func (w *world) start(name string) *host {
 		Expected: len(w.hosts) - 1, VIP: fakeVIP{h}, Traffic: fakeTraffic{h}, Pulse: fakePulse{h}, Streams: fakeStreams{h}, Gossip: fakeGossip{h},
 		Fitness: h.fitness, FitnessChanged: h.fit,
 		Save: func(uint64, map[string][]net.HardwareAddr) error { return nil },
-		Log:  hclog.NewNullLogger(),
+		Log:  h.log, Journal: h.journal, VIPs: "10.0.0.10",
 	})
 	go func() { h.done <- h.node.Run(ctx) }()
 	return h
@@ -104,8 +108,18 @@ func (h *host) fitness() Fitness {
 func (w *world) run(d time.Duration) {
 	for range int(d / time.Millisecond) {
 		time.Sleep(time.Millisecond)
+		synctest.Wait() // the nodes first: what a story comes to must not depend on who is scheduled
 		w.tick()
 	}
+}
+
+// sorted are the hosts by name.
+func (w *world) sorted() []*host {
+	var hs []*host
+	for _, name := range slices.Sorted(maps.Keys(w.hosts)) {
+		hs = append(hs, w.hosts[name])
+	}
+	return hs
 }
 
 func (w *world) tick() {
@@ -113,7 +127,7 @@ func (w *world) tick() {
 	defer w.mu.Unlock()
 	now := time.Now()
 	var answering int
-	for _, h := range w.hosts {
+	for _, h := range w.sorted() {
 		h.live(now)
 		if h.answers(now) {
 			answering++
@@ -127,7 +141,7 @@ func (w *world) tick() {
 	case w.first:
 		w.nobody += time.Millisecond
 	}
-	for _, h := range w.hosts {
+	for _, h := range w.sorted() {
 		h.probe(now)
 	}
 }
@@ -140,7 +154,7 @@ func (h *host) live(now time.Time) {
 	if (h.facts.Holds || h.facts.Quiet) && now.Before(h.gateEnds) {
 		h.gateEnds = now.Add(testFailover)
 	}
-	for _, to := range h.w.hosts {
+	for _, to := range h.w.sorted() {
 		h.beatTo(to, now)
 	}
 }
@@ -175,7 +189,7 @@ func (h *host) probe(now time.Time) {
 	if h.others {
 		h.facts.OthersAt = now
 	}
-	for _, o := range h.w.hosts {
+	for _, o := range h.w.sorted() {
 		if o != h && o.answers(now) && !h.w.cut[[2]string{h.name, o.name}] && !h.w.cut[[2]string{o.name, h.name}] {
 			h.facts.Wire.Probes, h.facts.Wire.PeerAt, h.facts.PeerMAC = 0, now, o.mac
 		}
@@ -195,7 +209,7 @@ func (w *world) kill(name string) {
 	h := w.hosts[name]
 	w.mu.Lock()
 	h.dead = true
-	for _, o := range w.hosts {
+	for _, o := range w.sorted() {
 		if o != h {
 			o.streams[name] = peer.State{Node: name, BrokeAt: time.Now()}
 			poke(o.streamed)
@@ -219,7 +233,7 @@ func (w *world) holders() string {
 
 // stop ends all nodes and waits for them.
 func (w *world) stop() {
-	for _, h := range w.hosts {
+	for _, h := range w.sorted() {
 		if h.cancel == nil {
 			continue
 		}
@@ -279,7 +293,7 @@ func (f fakeVIP) Point(macs []net.HardwareAddr) error {
 func (f fakeVIP) Confirm(_ context.Context, macs []net.HardwareAddr) (Verdict, error) {
 	f.w.mu.Lock()
 	defer f.w.mu.Unlock()
-	for _, h := range f.w.hosts {
+	for _, h := range f.w.sorted() {
 		if h.mac.String() == macs[0].String() && time.Now().Before(h.gateEnds) {
 			if h.dead || h.refuses {
 				return Refused, nil
@@ -320,7 +334,7 @@ func (f fakePulse) Publish(b pulse.Beat) {
 	if !changed || f.dead || f.hung {
 		return
 	}
-	for _, to := range f.w.hosts {
+	for _, to := range f.w.sorted() {
 		f.beatTo(to, time.Now())
 	}
 }
@@ -359,7 +373,7 @@ func (f fakeGossip) Snapshot() []gossip.Member {
 	f.w.mu.Lock()
 	defer f.w.mu.Unlock()
 	var ms []gossip.Member
-	for _, h := range f.w.hosts {
+	for _, h := range f.w.sorted() {
 		if h != f.host {
 			ms = append(ms, gossip.Member{Name: h.name, State: gossip.Alive, Meta: gossip.Meta{MACs: []net.HardwareAddr{h.mac}, Priority: 100}})
 		}

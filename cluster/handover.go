@@ -35,10 +35,13 @@ func (n *Node) hear(m peer.Message) {
 		}
 		n.take = election.Take{From: m.From, Term: m.Term, At: now}
 		n.readySent, n.released = false, false
+		n.readyAt, n.goAt = time.Time{}, time.Time{}
 	case peer.Ready:
 		n.ready = n.ready || n.giving.To == m.From && n.giving.Term == m.Term
 	case peer.Go:
-		n.released = n.released || n.take.From == m.From && n.take.Term == m.Term
+		if n.take.From == m.From && n.take.Term == m.Term && !n.released {
+			n.released, n.goAt = true, now
+		}
 	case peer.Cancel:
 		if n.take.From == m.From && m.Term > n.take.Term {
 			n.log.Info("order to take over was cancelled", "peer", m.From, "term", m.Term)
@@ -122,7 +125,7 @@ func (n *Node) taking(v election.View, now time.Time) bool {
 // prepared sends Ready once the VIP answers IP here.
 func (n *Node) prepared(ctx context.Context, f Facts) {
 	if f.Quiet && !n.readySent && n.take.Term == n.term && n.take.Term != 0 {
-		n.readySent = true
+		n.readySent, n.readyAt = true, time.Now()
 		n.send(ctx, n.take.From, peer.Message{Kind: peer.Ready, Term: n.take.Term})
 	}
 }

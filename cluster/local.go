@@ -27,6 +27,7 @@ type Facts struct {
 	LinkUp  bool
 	LinkWhy string
 	LostAt  time.Time // when the gate last lapsed
+	Took    Took      // of the last claim
 	MACs    []net.HardwareAddr
 	Wire    election.Wire // PeerName is filled in by the node
 	PeerMAC net.HardwareAddr
@@ -34,6 +35,9 @@ type Facts struct {
 	OthersKnown bool
 	OthersAt    time.Time
 }
+
+// Took says how long the steps of a claim took.
+type Took struct{ Add, Gate, Announce time.Duration }
 
 // VIP is the part that turns wishes into facts. None of its methods but Confirm may block.
 type VIP interface {

@@ -17,9 +17,11 @@ type watched struct {
 	arrivedAt time.Time // of its newest beat
 	askedFor  time.Time // the break of the stream that was asked about last
 	crashedAt time.Time // the break of the stream that was confirmed
+	goneAt    time.Time // when this node knew that it is not there; zero: it is
 	held      bool      // by its newest beat
 	heldSince time.Time
-	whole     bool // by its newest beat its listeners are open
+	freeAt    time.Time // arrival of its newest beat that said that it does not hold
+	whole     bool      // by its newest beat its listeners are open
 }
 
 // served remembers whether clients came to this node while a peer was silent: when two holders meet, the one with the clients stays.
@@ -80,6 +82,9 @@ func (n *Node) lookAtPeers(ctx context.Context, members []gossip.Member, now tim
 			}
 		}
 		w.arrivedAt = b.ArrivedAt
+		if !b.Beat.Holds {
+			w.freeAt = b.ArrivedAt
+		}
 		w.held, w.whole = b.Beat.Holds, !b.Beat.Refuses
 		s := streams[name]
 		n.ask(ctx, name, w, s, now)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tandem-lb/tandem/cluster/election"
 	"github.com/tandem-lb/tandem/cluster/gossip"
+	"github.com/tandem-lb/tandem/cluster/journal"
 	"github.com/tandem-lb/tandem/cluster/peer"
 )
 
@@ -35,6 +36,10 @@ type Options struct {
 	FitnessChanged <-chan struct{}
 	// Save keeps the newest term and the peers' MACs over a restart. It may block; it runs apart from the loop.
 	Save func(term uint64, macs map[string][]net.HardwareAddr) error
+	// Journal keeps what is decided and noticed; nil: nobody does.
+	Journal Journal
+	// VIPs are the addresses, for the log.
+	VIPs string
 	// Feed is called at every turn of the loop: the watchdog's food. It must not block.
 	Feed func()
 	Log  hclog.Logger
@@ -65,6 +70,7 @@ type Node struct {
 	readySent bool // to the leader that hands over
 	going     bool // this node, handing over, has fallen silent on ARP and ND and said so
 	released  bool // the leader that hands over has fallen silent
+	rec       *recorder
 	decided   election.Decision
 	told      election.Decision // the newest that was logged
 	peers     map[string]*watched
@@ -78,11 +84,16 @@ type Node struct {
 	fitnessTold Fitness
 	heldSince   time.Time
 	claim       claim
-	failovers   []Failover
+	letGo       election.Reason // of the last decision to let go
+	last        holder          // who held last
+	clearAt     time.Time       // since when nobody answers on the wire; zero: somebody does, or nobody was asked
+	readyAt     time.Time       // when Ready was sent, and Go heard, in the newest order to take over
+	goAt        time.Time
+	failovers   []journal.Move
 	resetDone   chan struct{} // closed when the connections of a leader that let go have been reset
 	resetBy     time.Time
-	rivals      bool // two held at the previous turn
-	rivalSince  time.Time
+	meeting     meeting
+	vacant      vacancy
 }
 
 // keep is what survives a restart.
@@ -101,6 +112,7 @@ func New(o Options) *Node {
 	for name, m := range o.MACs {
 		n.macs[name] = m
 	}
+	n.rec = newRecorder(o)
 	n.status.Store(&Status{Node: o.Policy.Name})
 	return n
 }
@@ -165,6 +177,7 @@ func (n *Node) step(ctx context.Context, now time.Time) election.Decision {
 	d := election.Decide(n.Policy, v, now)
 	n.act(ctx, v, facts, d, now)
 	n.publish(v, facts, d, now)
+	n.record(v, facts, d, now)
 	return d
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/tandem-lb/tandem/cluster/election"
+	"github.com/tandem-lb/tandem/cluster/journal"
 )
 
 // PeerState is what a node makes of a peer.
@@ -35,7 +36,7 @@ type Status struct {
 	Leaving  bool
 	Peers    []PeerStatus
 	Facts    Facts
-	Failover []Failover // newest last
+	Failover []journal.Move // to this node, newest last
 }
 
 // PeerStatus is what is known of one peer.
@@ -43,16 +44,6 @@ type PeerStatus struct {
 	election.Peer
 	State     PeerState
 	HeldSince time.Time // since when it holds, as far as this node has heard
-}
-
-// Failover is one move of the VIP to this node.
-type Failover struct {
-	At     time.Time
-	From   string // empty: nobody held before
-	Term   uint64
-	Reason election.Reason
-	// Took is the time from the last sign of the old holder to the announcement here; for a handover, from the order.
-	Took time.Duration
 }
 
 // Status returns what the loop saw and decided at its last turn.

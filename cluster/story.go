@@ -4,16 +4,8 @@ import (
 	"time"
 
 	"github.com/tandem-lb/tandem/cluster/election"
+	"github.com/tandem-lb/tandem/cluster/journal"
 )
-
-// claim is the story of the running claim: told in one line when it has become a fact.
-type claim struct {
-	from   string    // the holder before
-	sign   time.Time // its last sign of life, or the order to take over
-	at     time.Time // when it was decided
-	reason election.Reason
-	check  time.Time // when the wire check began
-}
 
 // keepFailovers is how many moves of the VIP are remembered.
 const keepFailovers = 10
@@ -27,6 +19,8 @@ func (n *Node) story(v election.View, f Facts, d election.Decision, now time.Tim
 	if d.Peer != "" {
 		log = log.With("about", d.Peer)
 	}
+	n.followWire(v.Wire, now)
+	n.followHolder(v, f, now)
 	o := n.told
 	if (d.Hold != o.Hold || d.Reason != o.Reason || d.Peer != o.Peer) && !n.looking(d, now) {
 		n.told = d
@@ -35,16 +29,19 @@ func (n *Node) story(v election.View, f Facts, d election.Decision, now time.Tim
 	if d.Hold && !n.decided.Hold {
 		n.claim = n.beginClaim(v, d, now)
 	}
+	if !d.Hold && n.decided.Hold {
+		n.letGo = d.Reason
+	}
 	up := f.Holds
 	if up == n.held {
 		return
 	}
 	n.held, n.heldSince = up, now
 	if up {
-		n.tellTakeover(now)
+		n.tellMove(v, f, now)
 		return
 	}
-	log.Info("no longer holds", "term", n.term, "reason", d.Reason.String())
+	n.log.Info("no longer holds", "term", n.term, "reason", n.letGo.String())
 }
 
 // looking reports whether the link has not been looked at yet, just after the start: that it is not up then is no news.
@@ -52,34 +49,23 @@ func (n *Node) looking(d election.Decision, now time.Time) bool {
 	return d.Reason == election.ReasonLinkDown && n.told.Reason == "" && now.Sub(n.started) < n.Policy.Settle/2
 }
 
-func (n *Node) beginClaim(v election.View, d election.Decision, now time.Time) claim {
-	c := claim{at: now, sign: now, reason: d.Reason, check: v.Wire.Since}
-	var newest uint64
-	for _, p := range v.Peers {
-		if p.Holds && p.Term >= newest {
-			newest, c.from = p.Term, p.Name
-			if !p.HeardAt.IsZero() {
-				c.sign = p.HeardAt
-			}
-		}
+// tellMove tells in one line what happened when this node has come to hold: to somebody who was not there.
+func (n *Node) tellMove(v election.View, f Facts, now time.Time) {
+	m := n.move(v, f, now)
+	account := []any{
+		"vip", n.VIPs, "from", m.From, "to", m.To, "term", m.Term, "cause", m.Cause, "noticed", m.Noticed, "steps", inWords(m.Steps), "took", m.Took,
+		"blackout", m.Blackout, "nobody", m.Nobody, "dual", m.Dual,
 	}
-	if v.Self.Take.Term == d.Term && v.Self.Take.Term != 0 {
-		c.from, c.sign = v.Self.Take.From, v.Self.Take.At
+	switch m.Kind {
+	case journal.First:
+		n.log.Info("took over", "vip", n.VIPs, "term", m.Term, "reason", m.Reason.String(), "steps", inWords(m.Steps), "took", m.Took)
+	case journal.Handover:
+		n.log.Info("took over by handover", account...)
+	case journal.Failover:
+		n.log.Info("took over after a failure", account...)
 	}
-	return c
-}
-
-func (n *Node) tellTakeover(now time.Time) {
-	c := n.claim
-	took := now.Sub(c.sign)
-	log := n.log
-	if c.from != "" {
-		log = log.With("from", c.from)
-	}
-	log.Info("took over", "term", n.term, "reason", c.reason.String(),
-		"noticed_after", c.at.Sub(c.sign).Round(100*time.Microsecond), "claimed_in", now.Sub(c.at).Round(100*time.Microsecond),
-		"took", took.Round(100*time.Microsecond))
-	n.failovers = append(n.failovers, Failover{At: now, From: c.from, Term: n.term, Reason: c.reason, Took: took})
+	n.rec.move(m)
+	n.failovers = append(n.failovers, m)
 	if len(n.failovers) > keepFailovers {
 		n.failovers = n.failovers[1:]
 	}
@@ -97,6 +83,10 @@ func (n *Node) tellPeer(p election.Peer, now time.Time) {
 		return
 	}
 	w.state = is
+	w.goneAt = time.Time{}
+	if is != PeerAlive {
+		w.goneAt = now
+	}
 	silence := now.Sub(p.HeardAt).Round(time.Millisecond)
 	switch is {
 	case PeerAlive:

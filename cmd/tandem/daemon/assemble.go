@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/tandem-lb/tandem/cluster"
 	"github.com/tandem-lb/tandem/cluster/election"
 	"github.com/tandem-lb/tandem/cluster/gossip"
+	"github.com/tandem-lb/tandem/cluster/journal"
 	"github.com/tandem-lb/tandem/cluster/peer"
 	"github.com/tandem-lb/tandem/cluster/pulse"
 	"github.com/tandem-lb/tandem/cluster/state"
@@ -93,6 +95,7 @@ func assemble(w World, cfg *configs.Config, version Version, log hclog.Logger) (
 	if err != nil {
 		return nil, err
 	}
+	jrn := journal.New(journal.Config{Boot: fmt.Sprintf("%016x", boot), Path: filepath.Join(cfg.StateDir, "journal")}, log.Named("journal"))
 	node = cluster.New(cluster.Options{
 		Policy: policy(cfg), Boot: boot, Term: kept.Term, Expected: len(cfg.Cluster.Peers), MACs: kept.MACs,
 		Meta: meta,
@@ -101,8 +104,9 @@ func assemble(w World, cfg *configs.Config, version Version, log hclog.Logger) (
 		Save: func(term uint64, macs map[string][]net.HardwareAddr) error {
 			return state.Save(cfg.StateDir, state.State{Term: term, MACs: macs})
 		},
-		Feed: w.feeder(log),
-		Log:  log.Named("cluster"),
+		Feed:    w.feeder(log),
+		Journal: jrn, VIPs: prefixes(cfg.VIP.Addresses),
+		Log: log.Named("cluster"),
 	})
 	rep := &reporter{
 		cfg: cfg, version: version, boot: boot, hash: configs.Hash(cfg), started: time.Now(),
@@ -121,6 +125,7 @@ func assemble(w World, cfg *configs.Config, version Version, log hclog.Logger) (
 	}
 	d.parts.list = []part{
 		{"admin", runAdmin(w, adm, log.Named("admin"))},
+		{"journal", jrn.Run},
 		{"vip", keeper.Run},
 		{"gossip", onPort(cfg.Cluster.Bind.Port(), gsp.Run)},
 		{"peer", onPort(next(cfg.Cluster.Bind).Port(), streams.Run)},

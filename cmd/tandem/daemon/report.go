@@ -10,6 +10,7 @@ import (
 	"github.com/tandem-lb/tandem/cluster"
 	"github.com/tandem-lb/tandem/cluster/election"
 	"github.com/tandem-lb/tandem/cluster/gossip"
+	"github.com/tandem-lb/tandem/cluster/journal"
 	"github.com/tandem-lb/tandem/cluster/pulse"
 	"github.com/tandem-lb/tandem/cluster/pulse/mirror"
 	"github.com/tandem-lb/tandem/cmd/tandem/admin/api"
@@ -59,7 +60,7 @@ func (r *reporter) status() api.Status {
 	}
 	s.Listeners, s.Pools = r.listeners(), r.poolStates()
 	for i := len(n.Failover) - 1; i >= 0; i-- {
-		s.Failovers = append(s.Failovers, move(n.Failover[i], r.cfg.Node))
+		s.Failovers = append(s.Failovers, move(n.Failover[i]))
 	}
 	s.Warnings = r.warnings(n, v, s)
 	s.Complete()
@@ -176,17 +177,10 @@ func (r *reporter) poolStates() []api.Pool {
 	return out
 }
 
-func move(f cluster.Failover, self string) api.Failover {
-	kind := api.Takeover
-	switch {
-	case f.Reason == election.ReasonOrdered:
-		kind = api.Handover
-	case f.From == "":
-		kind = api.First
-	}
+func move(m journal.Move) api.Failover {
 	return api.Failover{
-		At: f.At, Kind: kind, From: f.From, To: self, Why: f.Reason.String(), Term: f.Term,
-		TookMS: float64(f.Took.Microseconds()) / 1000,
+		At: m.At, Kind: api.MoveKind(m.Kind), From: m.From, To: m.To, Why: m.Reason.String(), Term: m.Term, Cause: m.Cause, Noticed: m.Noticed,
+		Steps: m.Steps, Blackout: m.Blackout, Nobody: m.Nobody, Dual: m.Dual, TookMS: float64(m.Took.Max.Microseconds()) / 1000,
 	}
 }
 

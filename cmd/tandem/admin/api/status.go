@@ -2,6 +2,8 @@ package api
 
 import (
 	"time"
+
+	"github.com/tandem-lb/tandem/cluster/journal"
 )
 
 // Schema is the version of the JSON below. Fields may be added under the same number; a field that is renamed,
@@ -143,6 +145,15 @@ type Failover struct {
 	To   string    `json:"to"`
 	Why  string    `json:"why"` // in a sentence
 	Term uint64    `json:"term"`
+	// Cause says what happened to From, Noticed how this node knew, Steps what was done and how long each took.
+	Cause   string         `json:"cause"`
+	Noticed string         `json:"noticed"`
+	Steps   []journal.Step `json:"steps"`
+	// Blackout is how long no process served clients, Nobody how long no kernel answered for the VIP, Dual how long two did: from what the node
+	// knows by itself, as {"min_ms": …, "max_ms": …}. Without max_ms nobody can say how long at most.
+	Blackout journal.Span `json:"blackout"`
+	Nobody   journal.Span `json:"nobody"`
+	Dual     journal.Span `json:"dual"`
 	// TookMS is the time from the last sign of life of the old holder (for a handover: from the order) to the
 	// announcement by the new one.
 	TookMS float64 `json:"took_ms"`
@@ -169,6 +180,9 @@ func (s *Status) Complete() {
 		s.Pools[i].Backends = orEmpty(s.Pools[i].Backends)
 	}
 	s.Failovers = orEmpty(s.Failovers[:min(len(s.Failovers), MaxFailovers)])
+	for i := range s.Failovers {
+		s.Failovers[i].Steps = orEmpty(s.Failovers[i].Steps)
+	}
 	s.Warnings = orEmpty(s.Warnings)
 }
 

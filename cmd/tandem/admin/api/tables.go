@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"time"
@@ -68,9 +69,9 @@ func (t *text) pools() {
 func (t *text) failovers() {
 	var rows [][]string
 	for _, f := range t.s.Failovers {
-		rows = append(rows, []string{moment(f.At, t.now), string(f.Kind), f.From, f.To, took(f.TookMS), strconv.FormatUint(f.Term, 10), f.Why})
+		rows = append(rows, []string{moment(f.At, t.now), string(f.Kind), f.From, f.To, took(f.TookMS), f.Nobody.String(), f.Dual.String(), strconv.FormatUint(f.Term, 10), cmp.Or(f.Cause, f.Why)})
 	}
-	t.table("MOVES OF THE VIP, newest first", []string{"WHEN", "KIND", "FROM", "TO", "TOOK", "TERM", "WHY"}, rows)
+	t.table("MOVES OF THE VIP, newest first", []string{"WHEN", "KIND", "FROM", "TO", "TOOK", "NOBODY", "DUAL", "TERM", "WHY"}, rows)
 }
 
 // heard says how long ago a peer was heard.

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/tandem-lb/tandem/cluster/journal"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -46,7 +48,10 @@ func afterFailover() Status {
 			}},
 		},
 		Failovers: []Failover{
-			{At: ago(12*time.Minute + 3*time.Second), Kind: Takeover, From: "lb2", To: "lb1", Why: "lb2 went silent and does not answer on the wire", Term: 17, TookMS: 231.4},
+			{At: ago(12*time.Minute + 3*time.Second), Kind: Takeover, From: "lb2", To: "lb1", Why: "lb2 went silent and does not answer on the wire", Term: 17, TookMS: 231.4,
+				Cause: "lb2 is gone: neither beats nor answers on the wire", Noticed: "no beat for 200ms, and no answer on the wire",
+				Steps:    []journal.Step{{Name: "noticed", Took: journal.Exactly(200 * time.Millisecond)}},
+				Blackout: journal.AtMost(231 * time.Millisecond), Nobody: journal.Between(90*time.Millisecond, 231*time.Millisecond), Dual: journal.Unknown()},
 			{At: ago(50 * time.Hour), Kind: Handover, From: "lb1", To: "lb2", Why: "lb1 was asked to stop", Term: 16, TookMS: 6.25},
 		},
 		Warnings: []string{"cluster.insecure: anyone who reaches the cluster's ports can take the VIP"},
