@@ -31,6 +31,9 @@ var experiments = []experiment{
 	{"standby restarts while IP is filtered", restartFiltered},
 	{"IP filtered at the first claim", filteredAtClaim},
 	{"total cut between the nodes", totalCut},
+	{"cut with mirrors", cutWithMirrors},
+	{"mirrors fail", mirrorsFail},
+	{"leader dies behind mirrors", diesBehindMirrors},
 	{"leader stops", stops},
 	{"operator's handover", handsOver},
 	{"operator's word against preference and rank", wordStands},
@@ -245,6 +248,7 @@ func oneWayToStandby(r *run) {
 	if len(s) > 1 {
 		return // the third node decides, see the storms
 	}
+	r.w.mirrors = false // with them: cutWithMirrors
 	r.do("cut "+l.policy.Name+" to "+s[0].policy.Name, func() { r.w.frame[l.id][s[0].id] = false })
 	r.wait(fo + 20)
 	r.leads(s[0], "not hearing the leader")
@@ -320,6 +324,7 @@ func totalCut(r *run) {
 	if len(s) > 1 {
 		return // three nodes that see each other only in part: pair mode promises nothing
 	}
+	r.w.mirrors = false // with them: cutWithMirrors
 	set := func(up bool) { r.w.frame[l.id][s[0].id], r.w.frame[s[0].id][l.id] = up, up }
 	r.do("cut", func() { set(false) })
 	r.wait(fo + 20)

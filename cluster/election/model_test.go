@@ -99,6 +99,9 @@ func (t tally) add(r *run) {
 	if r.m.oneway {
 		t["one-way loss"]++
 	}
+	if r.w.mirrors {
+		t["mirrors"]++
+	}
 }
 
 func (t tally) join(u tally) {
@@ -121,7 +124,7 @@ func (t tally) String() string {
 }
 
 func (t tally) check(tb testing.TB, n int) {
-	for _, k := range []string{"two holders", "meeting of two", "one-way loss", "preempt", "reboot", "pause"} {
+	for _, k := range []string{"two holders", "meeting of two", "one-way loss", "mirrors", "preempt", "reboot", "pause"} {
 		if t[k]*100 < n {
 			tb.Errorf("only %d of %d schedules met %q, want 1 %%: the model has gone blind", t[k], n, k)
 		}
@@ -145,6 +148,9 @@ func playSchedule(seed uint64, trace *[]string) *run {
 	}
 	r.w = newWorld(rng, policies...)
 	r.w.keepsOne = rng.IntN(2) == 0
+	if mode := rng.IntN(3); mode > 0 {
+		r.w.mirrors, r.w.blurred = true, []float64{0, 0.2}[mode-1]
+	}
 	if trace != nil {
 		r.w.say = func(format string, args ...any) {
 			*trace = append(*trace, fmt.Sprintf("%6d ms  ", r.w.now)+fmt.Sprintf(format, args...))

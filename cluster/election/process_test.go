@@ -61,7 +61,7 @@ func (n *node) overslept() {
 	}
 	for i := range p.peers {
 		if k := &p.peers[i]; k.heard > never {
-			k.heard = min(k.heard+slept, w.now)
+			k.heard, k.direct = min(k.heard+slept, w.now), min(k.direct+slept, w.now)
 		}
 	}
 	if slept > ms(n.policy.Failover) {
@@ -79,6 +79,9 @@ func (n *node) receive(m packet) {
 	p, k := n.p, &n.p.peers[m.from]
 	switch m.kind {
 	case aBeat:
+		if !m.mirrored && m.beat.boot >= k.boot && (m.beat.boot > k.boot || m.beat.seq > k.directSeq) {
+			k.direct, k.directSeq = max(k.direct, m.at), m.beat.seq
+		}
 		if m.beat.boot == k.boot && m.beat.seq <= k.seq || m.beat.boot < k.boot {
 			return
 		}
@@ -311,11 +314,26 @@ func (n *node) beat() {
 			continue
 		}
 		b.deafFor[i] = w.now - max(k.heard, p.started)
+		b.directFor[i] = w.now - max(k.direct, p.started)
 		b.hears[i] = k.heard > never && b.deafFor[i] < ms(n.policy.Failover)/2
 	}
 	for i := range w.nodes {
 		if i != n.id && w.ipPasses(n.id, i) && !w.lost() {
 			w.send(packet{from: n.id, to: i, kind: aBeat, beat: b}, w.rng.IntN(3))
 		}
+		if i != n.id && n.isApart(i) && w.mirrorPasses(n.id, i) && !w.mirrorsLose() {
+			w.send(packet{from: n.id, to: i, kind: aBeat, beat: b, mirrored: true}, 1+w.rng.IntN(3))
+		}
 	}
+}
+
+// isApart is when beats go by mirrors too.
+func (n *node) isApart(i int) bool {
+	p, now, k := n.p, n.w.now, &n.p.peers[i]
+	deaf := 0
+	if age := now - k.heard; age < ms(n.policy.Failover) {
+		deaf = k.beat.directFor[n.id] + age
+	}
+	at := func(ms int) time.Duration { return time.Duration(ms) * time.Millisecond }
+	return k.apart.Look(n.policy.Failover, at(now), at(now-max(k.direct, p.started)), at(deaf))
 }

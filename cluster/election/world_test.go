@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tandem-lb/tandem/cluster/election"
+	"github.com/tandem-lb/tandem/cluster/pulse"
 )
 
 // The world is a segment with hosts on it, in steps of one millisecond of virtual time. It is what the model and the
@@ -17,6 +18,8 @@ import (
 //     for the VIP exactly as long as the gate is open; a process finds a lapsed gate before it renews it;
 //   - a process that was paused finds the datagrams of the meantime with the kernel's receive times, knows that it
 //     overslept before it does anything else, and finishes a claim only after the election has looked again;
+//   - with mirrors, beats to a node that is apart (pulse.Apart) also go by third parties: 1 to 3 ms, in three frames, if both
+//     nodes reach those;
 //   - all clocks run at the same speed;
 //   - the end of a process is noticed by its peers where IP passes both ways, and nowhere else.
 
@@ -48,6 +51,8 @@ type world struct {
 	foreign bool                     // a strange host answers for the VIP
 	loss    float64                  // of each datagram and ARP frame
 	mislaid float64                  // of each message over the stream
+	mirrors bool                     // third parties bounce beats
+	blurred float64                  // loss of each frame by mirrors
 	// keepsOne: of the terms only the newest survives a restart, and counts as the own.
 	keepsOne bool
 	serves   float64 // chance that a client's frame comes in during one beat
@@ -100,6 +105,9 @@ type process struct {
 
 type known struct {
 	heard         int
+	direct        int // heard without mirrors
+	directSeq     int
+	apart         pulse.Apart
 	boot, seq     int
 	beat          beat
 	crashed, left bool
@@ -111,6 +119,7 @@ type beat struct {
 	self         election.Peer // the part that its sender knows
 	hears        [maxNodes]bool
 	deafFor      [maxNodes]int
+	directFor    [maxNodes]int // the same without mirrors
 }
 
 type wire struct {
@@ -127,6 +136,7 @@ type packet struct {
 	term     uint64
 	byHand   bool
 	beat     beat
+	mirrored bool
 }
 
 const (
@@ -168,6 +178,21 @@ func (w *world) passes(a, b int) bool {
 }
 
 func (w *world) ipPasses(a, b int) bool { return w.passes(a, b) && w.ip[a][b] }
+
+// mirrorPasses reports whether third parties carry a frame from a to b.
+func (w *world) mirrorPasses(a, b int) bool {
+	n, m := w.nodes[a], w.nodes[b]
+	return w.mirrors && n.power && n.carrier && n.tx && n.third && m.power && m.carrier && m.rx && m.third
+}
+
+// mirrorsLose reports whether all three frames get lost.
+func (w *world) mirrorsLose() bool {
+	lost := true
+	for range 3 {
+		lost = lost && w.blurred > 0 && w.rng.Float64() < w.blurred
+	}
+	return lost
+}
 
 // stream reports whether a TCP stream works between a and b.
 func (w *world) stream(a, b int) bool { return w.ipPasses(a, b) && w.ipPasses(b, a) }
@@ -223,7 +248,7 @@ func (n *node) start() {
 	}
 	p.wire = wire{since: never, peerAt: never, foreignAt: never, thirdAt: never}
 	for i := range p.peers {
-		p.peers[i].heard = never
+		p.peers[i].heard, p.peers[i].direct = never, never
 	}
 	n.p = p
 	n.w.sayf("%s starts", n.policy.Name)

@@ -197,7 +197,7 @@ func (r *run) bounce(beat []byte, need uint32, now time.Time) {
 	}
 	r.look(now)
 	r.tellArrivals(now)
-	if r.port == nil || !r.due(now) {
+	if r.port == nil || len(r.plan.targets) == 0 || !r.due(now) {
 		return
 	}
 	r.round = now
@@ -207,7 +207,8 @@ func (r *run) bounce(beat []byte, need uint32, now time.Time) {
 		if need&(1<<i) == 0 || !peer.IsValid() {
 			continue
 		}
-		for _, t := range r.plan.targets {
+		for copies := range most { // always that many: where there is one mirror only, a lost frame must not count for more
+			t := r.plan.targets[copies%len(r.plan.targets)]
 			q := request{Src: r.plan.src, Dst: t.mac, Peer: peer, Mirror: t.addr, Seq: r.seq, Beat: beat}
 			r.frame = q.appendTo(r.frame[:0])
 			if err := r.port.Send(r.frame); err != nil {
