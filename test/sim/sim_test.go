@@ -1,0 +1,156 @@
+package sim
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+var (
+	seedFlag  = flag.Uint64("seed", 0, "run this seed only, with the whole story in the log")
+	seedsFlag = flag.Uint64("seeds", 0, "how many seeds; zero: 2000, or 25 with -short")
+	onlyFlag  = flag.String("only", "", "faults whose names contain this")
+)
+
+// TestPairs runs pairs through faults, one after the other, and judges every instant.
+func TestPairs(t *testing.T) {
+	runSeeds(t, func(w *world) { w.stories(3) })
+}
+
+// runSeeds runs story in a world of its own for each seed.
+func runSeeds(t *testing.T, story func(*world)) {
+	if *seedFlag != 0 {
+		runSeed(t, *seedFlag, hclog.Debug, story)
+		return
+	}
+	n := *seedsFlag
+	switch {
+	case n != 0:
+	case testing.Short():
+		n = 25
+	default:
+		n = 2000
+	}
+	var next atomic.Uint64
+	var failed atomic.Int32
+	for i := range runtime.GOMAXPROCS(0) {
+		t.Run(fmt.Sprintf("worker=%d", i), func(t *testing.T) {
+			t.Parallel()
+			for seed := next.Add(1); seed <= n && failed.Load() < 5; seed = next.Add(1) {
+				if !t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) { runSeed(t, seed, hclog.Info, story) }) {
+					failed.Add(1)
+				}
+			}
+		})
+	}
+}
+
+func runSeed(t *testing.T, seed uint64, level hclog.Level, story func(*world)) {
+	dir := tempDir(t)
+	var log buffer
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, seed, 2, dir, &log, level)
+		defer w.end()
+		story(w)
+	})
+	if t.Failed() || *seedFlag != 0 {
+		t.Logf("seed %d (again: go test ./test/sim -run '%s' -seed %d)\n%s", seed, strings.SplitN(t.Name(), "/", 2)[0], seed, log.String())
+	}
+}
+
+// tempDir is in memory where it can be: daemons wait for the disk when they keep their terms.
+func tempDir(t *testing.T) string {
+	if dir, err := os.MkdirTemp("/dev/shm", "tandem-sim"); err == nil {
+		t.Cleanup(func() { _ = os.RemoveAll(dir) })
+		return dir
+	}
+	return filepath.Clean(t.TempDir())
+}
+
+// stories lets so many faults happen, and checks what each costs.
+func (w *world) stories(n int) {
+	w.judge.start()
+	for _, n := range w.nodes {
+		n.start()
+	}
+	for _, c := range w.clients {
+		c.run()
+	}
+	time.Sleep(rest)
+	w.check("start", limits{gap: rest, dual: instant})
+	var all []fault
+	for _, f := range faults() {
+		if strings.Contains(f.name, *onlyFlag) {
+			all = append(all, f)
+		}
+	}
+	for range n {
+		if w.t.Failed() {
+			return
+		}
+		f := all[w.dice.IntN(len(all))]
+		w.trace("FAULT: %s", f.name)
+		l := f.happen(w)
+		time.Sleep(rest)
+		w.check(f.name, l)
+		time.Sleep(w.between(0, 2*time.Second))
+		w.judge.turn()
+	}
+}
+
+// check compares what was seen with what may be.
+func (w *world) check(what string, l limits) {
+	w.t.Helper()
+	r := w.judge.turn()
+	fail := func(format string, args ...any) {
+		w.t.Errorf("%s: %s", what, fmt.Sprintf(format, args...))
+		w.trace("FAILED: %s: %s", what, fmt.Sprintf(format, args...))
+	}
+	if err := w.judge.settled(); err != nil {
+		fail("not well again after %v: %v", rest, err)
+	}
+	for i, c := range w.clients {
+		most := l.gap
+		if c.forgets && l.fresh != 0 {
+			most = l.fresh
+		}
+		if r.gaps[i] > most {
+			fail("%s was not served for %v, allowed are %v", c.station.name, r.gaps[i], most)
+		}
+	}
+	if r.dual > l.dual {
+		fail("two answered for %v, allowed are %v", r.dual, l.dual)
+	}
+	if r.moves > l.moves || l.must && r.moves == 0 {
+		fail("the VIP moved %d times, allowed are %d", r.moves, l.moves)
+	}
+	w.trace("%s: longest without service %v, two answered for %v, moves %d", what, r.gaps, r.dual, r.moves)
+}
+
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
