@@ -10,6 +10,7 @@ import (
 
 	"github.com/mdlayher/arp"
 
+	"github.com/tandem-lb/tandem/cluster/pulse/mirror"
 	"github.com/tandem-lb/tandem/vip"
 	"github.com/tandem-lb/tandem/vip/announce"
 	"github.com/tandem-lb/tandem/vip/fence"
@@ -32,11 +33,11 @@ type host struct {
 	kernel    *viptest.Host
 	process   *process                     // nil: none
 	listeners map[netip.AddrPort]*listener // TCP
-	frames    chan []byte                  // of the packet socket; nil: none
+	taps      map[*tap]bool                // packet sockets
 }
 
 func newHost(seg *Segment, name string, mac announce.MAC, addr netip.Addr, virtual netip.Addr) *host {
-	h := &host{seg: seg, vip: virtual, listeners: map[netip.AddrPort]*listener{}}
+	h := &host{seg: seg, vip: virtual, listeners: map[netip.AddrPort]*listener{}, taps: map[*tap]bool{}}
 	h.station = &station{name: name, mac: mac, addr: addr, host: h, take: h.take}
 	h.shut = time.AfterFunc(time.Hour, func() { seg.changed() })
 	h.boot()
@@ -49,8 +50,9 @@ func (h *host) boot() {
 	k := viptest.New(linkName, h.station.mac.HardwareAddr(), netip.PrefixFrom(h.station.addr, 24))
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.kernel, h.frames = k, nil
+	h.kernel = k
 	clear(h.listeners)
+	clear(h.taps)
 }
 
 func (h *host) sys() *viptest.Host {
@@ -66,16 +68,19 @@ func (h *host) setCarrier(up bool) {
 	h.seg.changed()
 }
 
-// take is the kernel's receive path: ARP is answered here, whether a daemon lives or not; packet sockets get a copy.
+// take is the kernel's receive path: ARP and pings are answered here, whether a daemon lives or not; packet sockets get a copy.
 func (h *host) take(frame []byte) {
 	h.mu.Lock()
-	frames := h.frames
+	for t := range h.taps {
+		t.put(frame)
+	}
 	h.mu.Unlock()
-	if frames != nil {
-		select {
-		case frames <- frame:
-		default: // a full socket buffer
+	if answer, to := pinged(frame, h.station); answer != nil {
+		if x := h.seg.at(to); x != nil {
+			copy(answer, x.mac[:])
+			h.seg.send(h.station, answer)
 		}
+		return
 	}
 	p, ok := arpFrame(frame)
 	if !ok || p.Operation != arp.OperationRequest || p.SenderIP == p.TargetIP {
@@ -84,6 +89,22 @@ func (h *host) take(frame []byte) {
 	if p.TargetIP == h.station.addr || p.TargetIP == h.vip && h.sys().Answers(h.vip) {
 		h.seg.send(h.station, announce.Tell(h.station.mac, p.TargetIP, announce.MAC(p.SenderHardwareAddr), p.SenderIP))
 	}
+}
+
+// pinged makes the answer to an ICMP echo request for a station, and says whom it goes to: nobody checks that it came from there, and so
+// hosts are mirrors. The checksum of ICMP is left as it is.
+func pinged(frame []byte, x *station) (answer []byte, to netip.Addr) {
+	const ip, icmp = 14, 34
+	if len(frame) < icmp+8 || frame[12] != 8 || frame[13] != 0 || frame[ip] != 0x45 || frame[ip+9] != 1 || frame[icmp] != 8 ||
+		netip.AddrFrom4([4]byte(frame[ip+16:])) != x.addr {
+		return nil, to
+	}
+	answer = append([]byte(nil), frame...)
+	copy(answer[6:], x.mac[:])
+	copy(answer[ip+12:ip+16], frame[ip+16:ip+20])
+	copy(answer[ip+16:ip+20], frame[ip+12:ip+16])
+	answer[icmp] = 0
+	return answer, netip.AddrFrom4([4]byte(frame[ip+12:]))
 }
 
 // answers says whether the kernel would answer ARP for the VIP, were it asked; serves whether it would take an IP packet to it.
@@ -203,44 +224,80 @@ func (k kernel) Listen(index int, _ bool) (vip.Port, error) {
 	if err != nil || f.Index != index || k.p.dead.Load() {
 		return nil, errors.New("no such device")
 	}
-	port := &port{p: k.p, frames: make(chan []byte, 256)}
-	k.p.host.mu.Lock()
-	k.p.host.frames = port.frames
-	k.p.host.mu.Unlock()
-	return port, nil
+	return &port{k.p.tap()}, nil
 }
 
-// port is a packet socket.
-type port struct {
+// tap is a packet socket of a process.
+type tap struct {
 	p      *process
 	frames chan []byte
+	closed chan struct{}
 }
 
-// Send is in vip.Port.
-func (o *port) Send(frame []byte) error {
-	if o.p.await(); o.p.dead.Load() {
+func (p *process) tap() *tap {
+	t := &tap{p: p, frames: make(chan []byte, 256), closed: make(chan struct{})}
+	p.host.mu.Lock()
+	defer p.host.mu.Unlock()
+	if !p.dead.Load() {
+		p.host.taps[t] = true
+	}
+	return t
+}
+
+func (t *tap) put(frame []byte) {
+	select {
+	case t.frames <- frame:
+	default: // a full socket buffer
+	}
+}
+
+// close may be called once.
+func (t *tap) close() {
+	close(t.closed)
+	t.p.host.mu.Lock()
+	defer t.p.host.mu.Unlock()
+	delete(t.p.host.taps, t)
+}
+
+// send puts a frame on the link.
+func (t *tap) send(frame []byte) error {
+	if t.p.await(); t.p.dead.Load() {
 		return errKilled
 	}
-	h := o.p.host
+	h := t.p.host
 	if c, ok := arpFrame(frame); ok && c.SenderIP == h.vip {
 		h.seg.trace("%s says: %s", h.station.name, describe(frame))
 	}
-	h.seg.send(h.station, frame)
+	h.seg.send(h.station, append([]byte(nil), frame...))
 	return nil
 }
 
-// Receive is in vip.Port.
-func (o *port) Receive(ctx context.Context, each func(frame []byte)) error {
+// receive gives each the frames that come in, until done or closed is closed.
+func (t *tap) receive(done <-chan struct{}, each func(frame []byte)) {
 	for {
 		select {
-		case <-ctx.Done():
-			return nil
-		case f := <-o.frames:
-			if o.p.await(); !o.p.dead.Load() {
+		case <-done:
+			return
+		case <-t.closed:
+			return
+		case f := <-t.frames:
+			if t.p.await(); !t.p.dead.Load() {
 				each(f)
 			}
 		}
 	}
+}
+
+// port is the keeper's packet socket.
+type port struct{ *tap }
+
+// Send is in vip.Port.
+func (o *port) Send(frame []byte) error { return o.send(frame) }
+
+// Receive is in vip.Port.
+func (o *port) Receive(ctx context.Context, each func(frame []byte)) error {
+	o.receive(ctx.Done(), each)
+	return nil
 }
 
 // Knock is in vip.Port.
@@ -255,7 +312,41 @@ func (o *port) Knock(ctx context.Context, dst, _ announce.MAC, _ netip.Addr, to 
 func (o *port) Rest() {}
 
 // Close is in vip.Port.
-func (o *port) Close() error { return nil }
+func (o *port) Close() error {
+	o.close()
+	return nil
+}
+
+// mirrorPort is the packet socket of the mirrors.
+type mirrorPort struct {
+	*tap
+	ended chan struct{}
+}
+
+var _ mirror.Port = (*mirrorPort)(nil)
+
+// mirror opens one.
+func (p *process) mirror(_ int, _ bool, each func(frame []byte)) (mirror.Port, error) {
+	m := &mirrorPort{p.tap(), make(chan struct{})}
+	go func() {
+		defer close(m.ended)
+		m.receive(nil, each)
+	}()
+	return m, nil
+}
+
+// Send is in mirror.Port.
+func (m *mirrorPort) Send(frame []byte) error { return m.send(frame) }
+
+// Ended is in mirror.Port.
+func (m *mirrorPort) Ended() <-chan struct{} { return m.ended }
+
+// Close is in mirror.Port.
+func (m *mirrorPort) Close() error {
+	m.close()
+	<-m.ended
+	return nil
+}
 
 // knock sends a SYN to a MAC and waits for the answer.
 func (s *Segment) knock(ctx context.Context, from *station, dst announce.MAC, to netip.AddrPort) announce.Answer {

@@ -83,6 +83,7 @@ func (h *host) start(ctx context.Context, cfg *configs.Config, dir string, logge
 		VIP:         func(vip.Config, hclog.Logger) (vip.System, error) { return kernel{h.sys(), p}, nil },
 		Gossip:      newGossip(p, c.Cluster.Bind),
 		Beats:       p.beats,
+		Mirror:      p.mirror,
 		ListenPeers: func(context.Context) (net.Listener, error) { return h.listen(p, beatsAt) },
 		DialPeer:    p.dial,
 		Listen:      func(_ context.Context, a netip.AddrPort) (net.Listener, error) { return h.listen(p, a) },
@@ -122,7 +123,8 @@ func (p *process) kill() {
 	h.mu.Lock()
 	p.dead.Store(true)
 	closers := p.closers
-	p.closers, h.frames = nil, nil
+	p.closers = nil
+	clear(h.taps)
 	h.mu.Unlock()
 	p.mu.Lock()
 	conns := p.conns
@@ -172,7 +174,7 @@ func newBeats(p *process, a netip.AddrPort) *beats {
 }
 
 // Write is in pulse.Transport.
-func (b *beats) Write(data []byte, to netip.AddrPort) error {
+func (b *beats) Write(data []byte, _ int, to netip.AddrPort) error {
 	if !b.p.dead.Load() {
 		b.p.host.seg.datagram(b.addr, to, data)
 	}

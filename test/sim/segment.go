@@ -159,12 +159,16 @@ func (s *Segment) send(from *station, frame []byte) {
 		s.ports[src] = from
 	}
 	to := s.behind(dst, from)
+	l := datagrams
+	if binary.BigEndian.Uint16(frame[12:]) == 0x0806 {
+		l = ether
+	}
 	s.mu.Unlock()
 	if moved {
 		s.changed()
 	}
 	for _, x := range to {
-		for _, d := range s.carry(from, x, ether) {
+		for _, d := range s.carry(from, x, l) {
 			time.AfterFunc(d, func() { s.deliver(x, frame) })
 		}
 	}

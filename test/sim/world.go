@@ -31,6 +31,7 @@ type world struct {
 	clients []*client
 	log     io.Writer // of the daemons and the segment
 	level   hclog.Level
+	mirrors string // cluster.mirrors
 	ctx     context.Context
 	stop    context.CancelFunc
 	wg      sync.WaitGroup
@@ -49,6 +50,7 @@ func hardware(kind, i int) announce.MAC { return announce.MAC{2, 0, 0, 0, byte(k
 // newWorld makes a segment with so many nodes; nothing runs on them yet.
 func newWorld(t testing.TB, seed uint64, nodes int, dir string, log io.Writer, level hclog.Level) *world {
 	w := &world{t: t, seed: seed, level: level, dice: rand.New(rand.NewPCG(seed, 1)), seg: newSegment(seed), log: log, began: time.Now(), dir: dir} //nolint:gosec // dice
+	w.mirrors = []string{"auto", "\"off\""}[seed%2]
 	w.ctx, w.stop = context.WithCancel(context.Background())
 	w.seg.trace = w.trace
 	w.judge = &judge{port: netip.AddrPortFrom(virtual(), vipPort), trace: w.trace}
@@ -95,14 +97,14 @@ func (n *node) config(nodes int) *configs.Config {
 	}
 	text := fmt.Sprintf(`
 node: %s
-cluster: {bind: "%s:7946", peers: [%s], insecure: true}
+cluster: {bind: "%s:7946", peers: [%s], insecure: true, mirrors: %s}
 vip: {interface: %s, addresses: [%s], gateway: 10.0.0.1}
 listeners: [{name: web, bind: "%s:%d", protocol: tcp, pool: web}]
 pools:
   - name: web
     health: {type: tcp, interval: 5s}
     backends: [{name: web1, address: "10.0.0.21:8080"}, {name: web2, address: "10.0.0.22:8080"}]
-`, n.name, n.station.addr, strings.Join(peers, ", "), linkName, virtual(), virtual(), vipPort)
+`, n.name, n.station.addr, strings.Join(peers, ", "), n.w.mirrors, linkName, virtual(), virtual(), vipPort)
 	cfg, _, err := configs.Parse(n.name+".yaml", []byte(text), configs.Host{})
 	if err != nil {
 		n.w.t.Fatal(err)
