@@ -72,7 +72,7 @@ type claim struct {
 // beginClaim notes what is known when a claim is decided.
 func (n *Node) beginClaim(v election.View, d election.Decision, now time.Time) claim {
 	c := claim{reason: d.Reason, at: now, gone: now, last: n.last, self: v.Self, clear: n.clearAt}
-	if d.Reason == election.ReasonOrdered {
+	if d.Reason.Ordered() {
 		c.last.name, c.gone = v.Self.Take.From, v.Self.Take.At
 	}
 	for _, p := range v.Peers {
@@ -82,7 +82,7 @@ func (n *Node) beginClaim(v election.View, d election.Decision, now time.Time) c
 		c.peer = p
 		w := n.watch(p.Name)
 		switch {
-		case d.Reason == election.ReasonOrdered:
+		case d.Reason.Ordered():
 		case p.Crashed:
 			c.broke = w.crashedAt
 			c.gone = w.goneAt
@@ -118,7 +118,7 @@ func (n *Node) followWire(w election.Wire, now time.Time) {
 func (n *Node) move(v election.View, f Facts, now time.Time) journal.Move {
 	c := n.claim
 	c.took = f.Took
-	if i := slices.IndexFunc(v.Peers, func(p election.Peer) bool { return p.Name == c.last.name }); i >= 0 && c.reason == election.ReasonOrdered {
+	if i := slices.IndexFunc(v.Peers, func(p election.Peer) bool { return p.Name == c.last.name }); i >= 0 && c.reason.Ordered() {
 		c.peer = v.Peers[i] // its order may have been faster than the beat that says why
 	}
 	m := journal.Move{
@@ -126,7 +126,7 @@ func (n *Node) move(v election.View, f Facts, now time.Time) journal.Move {
 		Cause: c.cause(n.Policy.Name), Noticed: c.noticed(),
 	}
 	switch {
-	case c.reason == election.ReasonOrdered:
+	case c.reason.Ordered():
 		m.Kind = journal.Handover
 		m.Steps = c.handoverSteps(n.readyAt, n.goAt, now)
 		m.Took = journal.Exactly(now.Sub(c.gone))
@@ -228,7 +228,7 @@ func (c claim) handoverSteps(ready, went, now time.Time) []journal.Step {
 func (c claim) cause(self string) string {
 	from, p := c.last.name, c.peer
 	switch {
-	case c.reason == election.ReasonOrdered:
+	case c.reason.Ordered():
 		return c.order()
 	case from == "":
 		return "nobody was known to hold"
@@ -254,6 +254,8 @@ func (c claim) cause(self string) string {
 func (c claim) order() string {
 	from, p, s := c.last.name, c.peer, c.self
 	switch {
+	case c.reason == election.ReasonByHand:
+		return "an operator moved it from " + from
 	case p.Leaving:
 		return from + " was asked to stop"
 	case p.Maintenance:
@@ -290,7 +292,7 @@ func because(why string) string {
 func (c claim) noticed() string {
 	short := func(d time.Duration) string { return journal.Exactly(d).String() }
 	switch {
-	case c.reason == election.ReasonOrdered:
+	case c.reason.Ordered():
 		return "its order, " + short(c.at.Sub(c.gone)) + " before the claim"
 	case c.last.name == "":
 		return "nobody was heard to hold"

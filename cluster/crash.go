@@ -25,7 +25,7 @@ func (n *Node) ask(ctx context.Context, name string, w *watched, s peer.State, n
 	w.askedFor = s.BrokeAt
 	n.log.Info("peer stream broke", "peer", name, "held", w.held)
 	macs := n.macs[name]
-	if !w.held || !w.whole || len(macs) == 0 {
+	if !w.held && n.giving.To != name || !w.whole || len(macs) == 0 {
 		return // nothing is gained by knowing at once, or a refusal would prove nothing; silence will tell
 	}
 	n.tasks.Go(func() {

@@ -29,6 +29,9 @@ type world struct {
 	dual          time.Duration // how long two answered ARP
 	nobody        time.Duration // how long nobody did, since the first did
 	first         bool
+	mislaid       bool              // messages get lost, and their senders know; beats do not
+	after         func(kind string) // called when a message has been sent
+	asks          sync.WaitGroup
 }
 
 // host is a node with fakes for all that surrounds it.
@@ -50,7 +53,9 @@ type host struct {
 	wish     Wish
 	facts    Facts
 	claims   int
-	deaf     error // adding the VIP fails
+	slow     time.Duration // to speak up after having been quiet
+	stuck    bool          // does not read its messages
+	deaf     error         // adding the VIP fails
 	reset    int
 	active   int
 	accepted uint64
@@ -60,6 +65,8 @@ type host struct {
 	others   bool // third parties answer it
 	log      hclog.Logger
 	journal  Journal
+	kept     Kept  // on its disk
+	full     error // its disk is
 
 	pulsed, gossiped, streamed, viped, fit chan struct{}
 }
@@ -91,11 +98,20 @@ func (w *world) start(name string) *host {
 		},
 		Expected: len(w.hosts) - 1, VIP: fakeVIP{h}, Traffic: fakeTraffic{h}, Pulse: fakePulse{h}, Streams: fakeStreams{h}, Gossip: fakeGossip{h},
 		Fitness: h.fitness, FitnessChanged: h.fit,
-		Save: func(uint64, map[string][]net.HardwareAddr) error { return nil },
-		Log:  h.log, Journal: h.journal, VIPs: "10.0.0.10",
+		Save: h.save, Maintenance: h.kept.Maintenance,
+		Log: h.log, Journal: h.journal, VIPs: "10.0.0.10",
 	})
 	go func() { h.done <- h.node.Run(ctx) }()
 	return h
+}
+
+func (h *host) save(k Kept) error {
+	h.w.mu.Lock()
+	defer h.w.mu.Unlock()
+	if h.full == nil {
+		h.kept = k
+	}
+	return h.full
 }
 
 func (h *host) fitness() Fitness {
@@ -206,8 +222,14 @@ func poke(c chan struct{}) {
 
 // kill ends the process: its streams break, its listener refuses, its kernel keeps the VIP until the gate ends.
 func (w *world) kill(name string) {
-	h := w.hosts[name]
 	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.die(name)
+}
+
+// die is kill while the world is locked.
+func (w *world) die(name string) {
+	h := w.hosts[name]
 	h.dead = true
 	for _, o := range w.sorted() {
 		if o != h {
@@ -215,7 +237,6 @@ func (w *world) kill(name string) {
 			poke(o.streamed)
 		}
 	}
-	w.mu.Unlock()
 	h.cancel()
 }
 
@@ -268,7 +289,11 @@ func (f fakeVIP) Want(wish Wish) {
 		f.claims++
 		f.gateEnds = time.Now().Add(testFailover)
 	}
-	f.facts.Holds, f.facts.Quiet = holds, quiet
+	if f.facts.Quiet && holds && f.slow > 0 {
+		f.slow -= time.Millisecond // asked at every turn, which is every millisecond here
+		return
+	}
+	f.facts.Holds, f.facts.Quiet, f.facts.QuietAt = holds, quiet, time.Now()
 	poke(f.viped)
 }
 
@@ -354,8 +379,16 @@ func (f fakeStreams) Send(_ context.Context, to string, m peer.Message) error {
 	if f.w.cut[[2]string{f.name, to}] || f.w.beatsCut[[2]string{f.name, to}] || f.dead {
 		return errors.New("cut")
 	}
+	if f.w.mislaid {
+		return errors.New("lost")
+	}
 	m.From = f.name
-	f.w.hosts[to].inbox <- m
+	if !f.w.hosts[to].stuck {
+		f.w.hosts[to].inbox <- m
+	}
+	if f.w.after != nil {
+		f.w.after(map[peer.Kind]string{peer.Take: "Take", peer.Ready: "Ready", peer.Go: "Go"}[m.Kind])
+	}
 	return nil
 }
 func (f fakeStreams) Inbox() <-chan peer.Message { return f.inbox }

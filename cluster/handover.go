@@ -24,7 +24,7 @@ const (
 // At every step the VIP is answered by one of them; if S does not hold in time, L cancels with a newer term and goes on.
 
 // hear takes in a message of a peer.
-func (n *Node) hear(m peer.Message) {
+func (n *Node) hear(ctx context.Context, m peer.Message) {
 	now := time.Now()
 	n.learnFrom(m)
 	switch m.Kind {
@@ -33,7 +33,7 @@ func (n *Node) hear(m peer.Message) {
 			n.log.Info("dropped an old order to take over", "peer", m.From, "term", m.Term, "newest", n.newest)
 			return
 		}
-		n.take = election.Take{From: m.From, Term: m.Term, At: now}
+		n.take = election.Take{From: m.From, Term: m.Term, At: now, ByHand: len(m.Data) > 0}
 		n.readySent, n.released = false, false
 		n.readyAt, n.goAt = time.Time{}, time.Time{}
 	case peer.Ready:
@@ -42,6 +42,10 @@ func (n *Node) hear(m peer.Message) {
 		if n.take.From == m.From && n.take.Term == m.Term && !n.released {
 			n.released, n.goAt = true, now
 		}
+	case peer.Word:
+		n.heardWord(ctx, m)
+	case peer.Answer:
+		n.heardAnswer(m)
 	case peer.Cancel:
 		if n.take.From == m.From && m.Term > n.take.Term {
 			n.log.Info("order to take over was cancelled", "peer", m.From, "term", m.Term)
@@ -65,7 +69,11 @@ func (n *Node) give(ctx context.Context, d election.Decision, now time.Time) {
 		n.ready, n.going = false, false
 		n.learn(d.HandTerm)
 		n.log.Info("handing over", "peer", d.HandTo, "term", d.HandTerm)
-		n.send(ctx, d.HandTo, peer.Message{Kind: peer.Take, Term: d.HandTerm})
+		m := peer.Message{Kind: peer.Take, Term: d.HandTerm}
+		if d.HandByHand {
+			m.Data = []byte{1}
+		}
+		n.send(ctx, d.HandTo, m)
 	case n.giving.To == "":
 	case !d.Hold && n.resetting(now): // the peer holds; this node answers IP a moment longer
 	case !d.Hold:

@@ -22,8 +22,9 @@ type Wish struct {
 
 // Facts is what is so of this node's VIP.
 type Facts struct {
-	Holds   bool // up, reachable, and answering ARP and ND
-	Quiet   bool // up and answering IP, but silent on ARP and ND
+	Holds   bool      // up, reachable, and answering ARP and ND
+	Quiet   bool      // up and answering IP, but silent on ARP and ND
+	QuietAt time.Time // with Quiet: since when
 	LinkUp  bool
 	LinkWhy string
 	LostAt  time.Time // when the gate last lapsed

@@ -98,6 +98,7 @@ func (n *Node) lookAtPeers(ctx context.Context, members []gossip.Member, now tim
 			Fit: b.Beat.Fit, Rank: int(b.Beat.Rank), Reach: int(b.Beat.Reach), Wants: b.Beat.Wants,
 			HearsMe: b.HearsMe, DeafFor: b.DeafFor, HearsOthers: b.Beat.HearsOthers,
 			Served: b.Beat.Served, Late: b.Beat.Late, Answered: b.Beat.Answered, Settling: b.Beat.Settling, Leaving: b.Beat.Leaving,
+			Maintenance: b.Beat.Maintenance, ByHand: b.Beat.ByHand,
 		}
 	}
 	return slices.SortedFunc(maps.Values(byName), func(a, b election.Peer) int {

@@ -2,6 +2,8 @@ package cluster
 
 import (
 	"context"
+	"errors"
+	"maps"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -34,8 +36,10 @@ type Options struct {
 	// Fitness is asked at every turn; FitnessChanged wakes the loop.
 	Fitness        func() Fitness
 	FitnessChanged <-chan struct{}
-	// Save keeps the newest term and the peers' MACs over a restart. It may block; it runs apart from the loop.
-	Save func(term uint64, macs map[string][]net.HardwareAddr) error
+	// Maintenance: an operator said before this start that this node does not lead.
+	Maintenance bool
+	// Save keeps what must survive a restart. It may block; it runs apart from the loop.
+	Save func(Kept) error
 	// Journal keeps what is decided and noticed; nil: nobody does.
 	Journal Journal
 	// VIPs are the addresses, for the log.
@@ -53,7 +57,11 @@ type Node struct {
 	turn   atomic.Int64 // when the loop last turned, nanoseconds since epoch
 	epoch  time.Time
 	status atomic.Pointer[Status]
-	kept   chan keep // one slot: what to save next
+	kept   chan keep   // one slot: what to save next
+	stored chan stored // what came of it
+	words  chan said
+	unsent chan unsent
+	ended  chan struct{} // closed at the end of Run
 
 	// The rest belongs to Run.
 	started   time.Time
@@ -94,19 +102,42 @@ type Node struct {
 	resetBy     time.Time
 	meeting     meeting
 	vacant      vacancy
+
+	maintenance bool // an operator keeps this node from leading
+	word        election.Word
+	hearing     *said      // a word that was not judged yet
+	op          *operation // the word that is being followed; nil: none
+	wordID      uint64     // of the last word that was passed on
+	saves       uint64     // of what was handed to saveLoop
 }
 
-// keep is what survives a restart.
-type keep struct {
-	term uint64
-	macs map[string][]net.HardwareAddr
+// Kept is what survives a restart.
+type Kept struct {
+	Term        uint64
+	MACs        map[string][]net.HardwareAddr
+	Maintenance bool
 }
+
+// keep is a Kept on its way to the disk.
+type keep struct {
+	Kept
+	seq uint64
+}
+
+// stored is what came of it.
+type stored struct {
+	seq uint64
+	err error
+}
+
+var errSlowDisk = errors.New("the disk does not answer")
 
 // New returns a Node; nothing runs until Run.
 func New(o Options) *Node {
 	n := &Node{
 		Options: o, log: o.Log, epoch: time.Now(), newest: o.Term, term: o.Term,
-		kept: make(chan keep, 1), confirmed: make(chan confirmation),
+		kept: make(chan keep, 1), confirmed: make(chan confirmation), stored: make(chan stored), words: make(chan said), unsent: make(chan unsent),
+		ended: make(chan struct{}), maintenance: o.Maintenance,
 		peers: map[string]*watched{}, fitnessTold: Fitness{Fit: true}, macs: map[string][]net.HardwareAddr{},
 	}
 	for name, m := range o.MACs {
@@ -131,6 +162,7 @@ func (n *Node) breath() time.Duration { return max(n.Policy.Failover/8, 5*time.M
 
 // Run turns the loop until ctx ends and the VIP has been handed over or released.
 func (n *Node) Run(ctx context.Context) error {
+	defer close(n.ended)
 	defer n.tasks.Wait()
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
@@ -147,9 +179,15 @@ func (n *Node) Run(ctx context.Context) error {
 			leave, n.leaving, n.leaveBy = nil, true, time.Now().Add(leaveWait)
 			n.log.Info("leaving", "node", n.Policy.Name, "holds", n.held)
 		case m := <-n.Streams.Inbox():
-			n.hear(m)
+			n.hear(work, m)
 		case c := <-n.confirmed:
 			n.confirm(c)
+		case s := <-n.words:
+			n.say(s)
+		case u := <-n.unsent:
+			n.heardUnsent(u)
+		case s := <-n.stored:
+			n.saved(s)
 		case <-n.Streams.Changed():
 		case <-n.Pulse.Changed():
 		case <-n.Gossip.Changed():
@@ -174,8 +212,11 @@ func (n *Node) Run(ctx context.Context) error {
 // step is one turn: look, decide, act.
 func (n *Node) step(ctx context.Context, now time.Time) election.Decision {
 	v, facts := n.look(ctx, now)
+	n.judge(ctx, v, facts, now)
+	v.Self.Word, v.Self.Maintenance = n.word, n.maintenance
 	d := election.Decide(n.Policy, v, now)
 	n.act(ctx, v, facts, d, now)
+	n.follow(facts, d, now)
 	n.publish(v, facts, d, now)
 	n.record(v, facts, d, now)
 	return d
@@ -216,29 +257,32 @@ func (n *Node) saveLoop(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case k := <-n.kept:
-			err := n.Save(k.term, k.macs)
+			err := n.Save(k.Kept)
 			if err != nil && !failed {
 				n.log.Warn("could not keep the term; a restart will learn it from the peers", "err", err)
 			}
 			failed = err != nil
+			select {
+			case n.stored <- stored{k.seq, err}:
+			case <-ctx.Done():
+			}
 		}
 	}
 }
 
-// save hands the newest state to saveLoop, replacing what it has not taken yet.
-func (n *Node) save() {
+// save hands the newest state to saveLoop, replacing what it has not taken yet, and returns its number.
+func (n *Node) save() uint64 {
+	n.saves++
 	if n.Save == nil {
-		return
+		return n.saves
 	}
-	k := keep{n.newest, map[string][]net.HardwareAddr{}}
-	for name, m := range n.macs {
-		k.macs[name] = m
-	}
+	k := keep{Kept{n.newest, maps.Clone(n.macs), n.maintenance}, n.saves}
 	select {
 	case <-n.kept:
 	default:
 	}
 	n.kept <- k
+	return n.saves
 }
 
 // learn raises the newest term that this node knows.

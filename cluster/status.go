@@ -37,6 +37,10 @@ type Status struct {
 	Peers    []PeerStatus
 	Facts    Facts
 	Failover []journal.Move // to this node, newest last
+	// Maintenance: an operator keeps this node from leading. ByHand: an operator said that it leads. Doing: what an operator asked for and is under way.
+	Maintenance bool
+	ByHand      bool
+	Doing       string
 }
 
 // PeerStatus is what is known of one peer.
@@ -53,7 +57,10 @@ func (n *Node) report(v election.View, f Facts, d election.Decision, now time.Ti
 	s := &Status{
 		Node: n.Policy.Name, Settled: d.Settled, Hold: d.Hold, Holds: f.Holds, Quiet: f.Quiet, Since: n.wishAt,
 		Term: n.term, Reason: d.Reason, About: d.Peer, Fitness: n.fitness,
-		Leaving: n.leaving, Facts: f, Failover: slices.Clone(n.failovers),
+		Leaving: n.leaving, Maintenance: n.maintenance, ByHand: d.ByHand, Facts: f, Failover: slices.Clone(n.failovers),
+	}
+	if n.op != nil {
+		s.Doing = n.op.doing(now)
 	}
 	if !f.LinkUp {
 		s.Link = f.LinkWhy

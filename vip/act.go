@@ -100,7 +100,7 @@ func (l *loop) open(now time.Time) {
 	if err != nil {
 		return
 	}
-	l.took.Gate = time.Since(start)
+	l.took.Gate, l.quietAt = time.Since(start), start
 	l.term, l.since, l.renewAt, l.released = l.wish.Term, now, now.Add(k.cfg.Lease/3), time.Time{}
 	if mode == fence.Open {
 		start = time.Now()
@@ -121,6 +121,7 @@ func (l *loop) turnGate(now time.Time) {
 	if l.wish.Quiet {
 		to = fence.Quiet
 	}
+	before := time.Now()
 	err := k.lease.turn(to)
 	news := l.fail("turn the gate", err)
 	switch {
@@ -130,6 +131,7 @@ func (l *loop) turnGate(now time.Time) {
 	case err != nil:
 		l.retryAt = now.Add(retryTime)
 	case to == fence.Quiet:
+		l.quietAt = before
 		l.schedule.Stop()
 		k.log.Info("went quiet", "term", l.term, "reason", l.wish.Reason)
 	default:

@@ -21,8 +21,9 @@ type Wish struct {
 
 // State is what is so. It is a copy.
 type State struct {
-	Holds     bool // every address is on the link and the gate lets IP pass: who knows the way is served here
-	Quiet     bool // with Holds: silent on ARP and ND
+	Holds     bool      // every address is on the link and the gate lets IP pass: who knows the way is served here
+	Quiet     bool      // with Holds: silent on ARP and ND
+	QuietAt   time.Time // with Quiet: the last moment at which ARP or ND may have been answered
 	Term      uint64
 	Since     time.Time
 	LinkUp    bool   // carrier, administratively up, an own address present

@@ -26,6 +26,9 @@ func (l *loop) publish() {
 		AnnouncedAt: l.announcedAt, Announced: l.announced,
 	}
 	st.Quiet = st.Holds && mode == fence.Quiet
+	if st.Quiet {
+		st.QuietAt = l.quietAt
+	}
 	if st.Holds {
 		st.Since = l.since
 		if l.wish.Hold {

@@ -46,6 +46,7 @@ type loop struct {
 	took     Took
 	term     uint64
 	since    time.Time
+	quietAt  time.Time
 	lostAt   time.Time
 	lostSeen bool
 

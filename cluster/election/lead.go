@@ -82,7 +82,7 @@ func (s *scene) meet() (rival string, why Reason, lost bool) {
 // ordered reports whether q ordered the claim of the present hold, and has not taken that back by a newer term.
 func (s *scene) ordered(q Peer) bool {
 	t := s.v.Self.Take
-	return (s.memo.why == ReasonOrdered || s.memo.why == ReasonByHand) && s.memo.whyPeer == q.Name && t.From == q.Name && q.Term < t.Term
+	return s.memo.why.Ordered() && s.memo.whyPeer == q.Name && t.From == q.Name && q.Term < t.Term
 }
 
 // hand goes on with the handover that was ordered.

@@ -45,6 +45,9 @@ const (
 	ReasonBetter       Reason = "better-peer"  // a better candidate should claim; waiting in case it does not
 )
 
+// Ordered reports whether a claim for this reason follows an order of the leader.
+func (r Reason) Ordered() bool { return r == ReasonOrdered || r == ReasonByHand }
+
 // String says the reason in a sentence that can follow "because".
 func (r Reason) String() string {
 	switch r {

@@ -29,18 +29,24 @@ type Kind uint8
 // What nodes say to each other.
 const (
 	Bye    Kind = iota + 1 // this process is about to stop; silence after it is not a crash
-	Take                   // take the VIP over, with Term
+	Take                   // take the VIP over, with Term; Data says whether by hand
 	Ready                  // answer to Take: the VIP is up here with Term, and silent on ARP and ND until Go
 	Go                     // answer to Ready: the sender has stopped answering ARP and ND
 	Cancel                 // the order is void; Term is the new one of the sender
 	Ping
+	Word   // an operator's word for the node that leads, in Data
+	Answer // what came of it, in Data
 )
+
+// MaxData bounds Message.Data, in bytes.
+const MaxData = 800
 
 // Message is one message. From is filled in by the receiver's side, from the authenticated handshake.
 type Message struct {
 	Kind Kind
 	From string
 	Term uint64
+	Data []byte // what the kind needs beyond that; at most MaxData bytes
 }
 
 // State is what is known of the stream to one peer. Times are zero if it never happened.

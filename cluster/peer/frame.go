@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -15,12 +16,12 @@ import (
 //	 2  1  kind
 //	 3  8  sequence number: 1, 2, 3 ...
 //	11  8  term
-//	19     what later versions add: ignored
+//	19     data
 //	       seal (16)
 const (
 	frameBody = 17
 	frameMin  = frameBody + seal.Size
-	frameMax  = 512
+	frameMax  = frameMin + MaxData
 )
 
 // drop is a Kind of the streams' own: this stream is given up, its process lives on. So the end that follows is not taken for a crash.
@@ -33,16 +34,17 @@ type framer struct {
 	in, out       *seal.MAC
 	inSeq, outSeq uint64
 	rbuf          [2 + frameMax]byte
-	wbuf          [2 + frameMin]byte
+	wbuf          [2 + frameMax]byte
 }
 
-// frame makes the next frame; it is valid until the next call.
+// frame makes the next frame; it is valid until the next call. m.Data fits.
 func (f *framer) frame(m Message) []byte {
 	f.outSeq++
-	b := binary.BigEndian.AppendUint16(f.wbuf[:0], frameMin)
+	b := binary.BigEndian.AppendUint16(f.wbuf[:0], uint16(frameMin+len(m.Data)))
 	b = append(b, byte(m.Kind))
 	b = binary.BigEndian.AppendUint64(b, f.outSeq)
 	b = binary.BigEndian.AppendUint64(b, m.Term)
+	b = append(b, m.Data...)
 	return f.out.Append(b, 0)
 }
 
@@ -64,5 +66,9 @@ func (f *framer) read(r io.Reader) (Message, error) {
 	if !f.in.Valid(b) || binary.BigEndian.Uint64(b[3:]) != f.inSeq {
 		return Message{}, errFrame
 	}
-	return Message{Kind: Kind(b[2]), Term: binary.BigEndian.Uint64(b[11:])}, nil
+	m := Message{Kind: Kind(b[2]), Term: binary.BigEndian.Uint64(b[11:])}
+	if data := b[2+frameBody : len(b)-seal.Size]; len(data) > 0 {
+		m.Data = bytes.Clone(data)
+	}
+	return m, nil
 }

@@ -109,6 +109,9 @@ func (p *Streams) Run(ctx context.Context) error {
 // Send sends m to a node; From is ignored. It waits only while the socket's buffer is full, and at most 1 s. That it returns nil does not mean that
 // the message has arrived.
 func (p *Streams) Send(ctx context.Context, to string, m Message) error {
+	if len(m.Data) > MaxData {
+		return fmt.Errorf("send to %s: %d bytes of data, at most %d are possible", to, len(m.Data), MaxData)
+	}
 	p.mu.Lock()
 	var s *stream
 	if n := p.nodes[to]; n != nil {

@@ -1,9 +1,11 @@
 package peer
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
+	"reflect"
 	"strings"
 	"syscall"
 	"testing"
@@ -14,21 +16,31 @@ import (
 func TestMessagesArriveInOrderBothWays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := pair(t, &wires{})
+		data := bytes.Repeat([]byte{7}, MaxData)
 		for i, k := range []Kind{Take, Ready, Go, Cancel} {
 			if err := a.Send(t.Context(), "b", Message{Kind: k, Term: uint64(i), From: "mallory"}); err != nil {
 				t.Fatal(err)
 			}
-			if err := b.Send(t.Context(), "a", Message{Kind: k, Term: uint64(i)}); err != nil {
+			if err := b.Send(t.Context(), "a", Message{Kind: k, Term: uint64(i), Data: data}); err != nil {
 				t.Fatal(err)
 			}
 		}
 		for i, k := range []Kind{Take, Ready, Go, Cancel} {
-			if got, want := <-b.Inbox(), (Message{Kind: k, Term: uint64(i), From: "a"}); got != want {
+			if got, want := <-b.Inbox(), (Message{Kind: k, Term: uint64(i), From: "a"}); !reflect.DeepEqual(got, want) {
 				t.Errorf("b got %+v, want %+v", got, want)
 			}
-			if got, want := <-a.Inbox(), (Message{Kind: k, Term: uint64(i), From: "b"}); got != want {
+			if got, want := <-a.Inbox(), (Message{Kind: k, Term: uint64(i), From: "b", Data: data}); !reflect.DeepEqual(got, want) {
 				t.Errorf("a got %+v, want %+v", got, want)
 			}
+		}
+	})
+}
+
+func TestMoreDataThanFitsIsAnError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, _ := pair(t, &wires{})
+		if err := a.Send(t.Context(), "b", Message{Kind: Word, Data: make([]byte, MaxData+1)}); err == nil {
+			t.Error("sent more than a frame can carry")
 		}
 	})
 }

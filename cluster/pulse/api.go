@@ -60,6 +60,8 @@ type Beat struct {
 	Answered    bool // the sender sees a silent peer answer on the wire, so it will not claim
 	Refuses     bool // a listener of the sender is not open
 	Settling    bool // the sender still listens after its start
+	Maintenance bool // an operator keeps the sender from leading
+	ByHand      bool // the sender holds because an operator said so
 }
 
 // Peer is what is known of one peer from its beats.

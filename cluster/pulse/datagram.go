@@ -54,6 +54,12 @@ const (
 	flagRefuses = 1 << 13
 )
 
+// Of the higher bits, 9, 11 and 12 are others'.
+const (
+	flagMaintenance = 1 << 10
+	flagByHand      = 1 << 14
+)
+
 // echo tells one peer what the sender last heard of it.
 type echo struct {
 	boot uint64
@@ -194,6 +200,7 @@ func flags(b *Beat) (f uint16) {
 		{b.Holds, flagHolds}, {b.Fit, flagFit}, {b.Wants, flagWants}, {b.HearsOthers, flagHearsOthers},
 		{b.Served, flagServed}, {b.Late, flagLate}, {b.Leaving, flagLeaving},
 		{b.Answered, flagAnswered}, {b.Settling, flagSettling}, {b.Refuses, flagRefuses},
+		{b.Maintenance, flagMaintenance}, {b.ByHand, flagByHand},
 	} {
 		if x.on {
 			f |= x.bit
@@ -208,4 +215,5 @@ func setFlags(b *Beat, f uint16) {
 	b.Late, b.Leaving = f&flagLate != 0, f&flagLeaving != 0
 	b.Answered, b.Settling = f&flagAnswered != 0, f&flagSettling != 0
 	b.Refuses = f&flagRefuses != 0
+	b.Maintenance, b.ByHand = f&flagMaintenance != 0, f&flagByHand != 0
 }

@@ -33,6 +33,8 @@ type State struct {
 	// MACs are the hardware addresses that the peers had on the VIP's link, by node: by them a node that starts while the
 	// path to its peer is cut still recognises who answers for the VIP. At most 64 nodes with 8 each are kept.
 	MACs map[string][]net.HardwareAddr
+	// Maintenance: an operator keeps this node from leading.
+	Maintenance bool
 }
 
 // file is the form on disk.
@@ -40,6 +42,8 @@ type file struct {
 	Version int                 `json:"version"`
 	Term    uint64              `json:"term"`
 	MACs    map[string][]string `json:"macs,omitempty"`
+	// Maintenance is left out when off.
+	Maintenance bool `json:"maintenance,omitempty"`
 }
 
 // Load reads the state from dir. It always returns a state to go on with. A directory or file that does not exist is no
@@ -52,13 +56,13 @@ func Load(dir string) (s State, warning error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return State{}, nil
 	case err != nil:
-		return State{}, fmt.Errorf("%w; going on as a node that never ran: its next term comes from its peers", err)
+		return State{}, fmt.Errorf("%w; going on as a node that never ran: its next term comes from its peers, and maintenance is off", err)
 	}
 	s, err = decode(b)
 	if err == nil {
 		return s, nil
 	}
-	err = fmt.Errorf("%s makes no sense: %w; going on as a node that never ran: its next term comes from its peers", path, err)
+	err = fmt.Errorf("%s makes no sense: %w; going on as a node that never ran: its next term comes from its peers, and maintenance is off", path, err)
 	if rerr := os.Rename(path, filepath.Join(dir, aside)); rerr != nil {
 		return State{}, errors.Join(err, fmt.Errorf("keep the file: %w", rerr))
 	}
@@ -97,7 +101,7 @@ func decode(b []byte) (State, error) {
 	if f.Version != version {
 		return State{}, fmt.Errorf("version %d, this release reads %d", f.Version, version)
 	}
-	s := State{Term: f.Term}
+	s := State{Term: f.Term, Maintenance: f.Maintenance}
 	if len(f.MACs) > maxNodes {
 		return State{}, fmt.Errorf("hardware addresses of %d nodes, at most %d are kept", len(f.MACs), maxNodes)
 	}
@@ -121,7 +125,7 @@ func decode(b []byte) (State, error) {
 
 // encode leaves out what is beyond the bounds, and addresses that are none.
 func encode(s State) ([]byte, error) {
-	f := file{Version: version, Term: s.Term, MACs: map[string][]string{}}
+	f := file{Version: version, Term: s.Term, Maintenance: s.Maintenance, MACs: map[string][]string{}}
 	for _, node := range slices.Sorted(maps.Keys(s.MACs)) {
 		var texts []string
 		for _, mac := range s.MACs[node] {

@@ -14,7 +14,7 @@ import (
 
 func TestStateSurvives(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "var", "lib", "tandem")
-	for _, want := range []State{{}, {Term: 1}, {Term: math.MaxUint64}, {Term: 7},
+	for _, want := range []State{{}, {Term: 1}, {Term: math.MaxUint64}, {Term: 7}, {Term: 8, Maintenance: true},
 		{Term: 8, MACs: map[string][]net.HardwareAddr{"lb1": {{2, 0, 0, 0, 0, 1}, {2, 0, 0, 0, 0, 2}}, "lb2": {{2, 0, 0, 0, 1, 1}}}}} {
 		if err := Save(dir, want); err != nil {
 			t.Fatal(err)

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"fmt"
-	"net"
 	"net/netip"
 	"path/filepath"
 	"slices"
@@ -97,12 +96,12 @@ func assemble(w World, cfg *configs.Config, version Version, log hclog.Logger) (
 	}
 	jrn := journal.New(journal.Config{Boot: fmt.Sprintf("%016x", boot), Path: filepath.Join(cfg.StateDir, "journal")}, log.Named("journal"))
 	node = cluster.New(cluster.Options{
-		Policy: policy(cfg), Boot: boot, Term: kept.Term, Expected: len(cfg.Cluster.Peers), MACs: kept.MACs,
+		Policy: policy(cfg), Boot: boot, Term: kept.Term, Expected: len(cfg.Cluster.Peers), MACs: kept.MACs, Maintenance: kept.Maintenance,
 		Meta: meta,
 		VIP:  &vipPart{Keeper: keeper, listener: vipListener(cfg)}, Traffic: traffic{prx}, Pulse: pls, Streams: streams, Gossip: gsp,
 		Fitness: fit.judge, FitnessChanged: fit.changed,
-		Save: func(term uint64, macs map[string][]net.HardwareAddr) error {
-			return state.Save(cfg.StateDir, state.State{Term: term, MACs: macs})
+		Save: func(k cluster.Kept) error {
+			return state.Save(cfg.StateDir, state.State{Term: k.Term, MACs: k.MACs, Maintenance: k.Maintenance})
 		},
 		Feed:    w.feeder(log),
 		Journal: jrn, VIPs: prefixes(cfg.VIP.Addresses),

@@ -32,7 +32,7 @@ func (p *vipPart) Want(w cluster.Wish) {
 func (p *vipPart) Facts() cluster.Facts {
 	s := p.State()
 	return cluster.Facts{
-		Holds: s.Holds && !s.Quiet, Quiet: s.Quiet, LinkUp: s.LinkUp, LinkWhy: s.LinkWhy, LostAt: s.LostAt, MACs: s.MACs,
+		Holds: s.Holds && !s.Quiet, Quiet: s.Quiet, QuietAt: s.QuietAt, LinkUp: s.LinkUp, LinkWhy: s.LinkWhy, LostAt: s.LostAt, MACs: s.MACs,
 		Took: cluster.Took(s.Took),
 		Wire: election.Wire{
 			Since: s.Wire.Since, Probes: s.Wire.Probes, PeerAt: s.Wire.PeerAt,
