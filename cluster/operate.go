@@ -39,7 +39,7 @@ func (o *operation) doing(now time.Time) string {
 // say takes in a word; it is judged in this turn of the loop, with a fresh view. One word at a time.
 func (n *Node) say(s said) {
 	now := time.Now()
-	n.log.Info("operator asked", "what", s.Word.String(), "by", s.By)
+	n.log.Info("operator asked", "what", s.String(), "by", s.By)
 	switch {
 	case n.op != nil:
 		n.refuse(s, refused(RefusedBusy, "%s", n.op.doing(now)))
@@ -53,7 +53,7 @@ func (n *Node) say(s said) {
 }
 
 func (n *Node) refuse(s said, err error) {
-	n.log.Warn("operator's word was not followed", "what", s.Word.String(), "by", s.By, "reason", err.Error())
+	n.log.Warn("operator's word was not followed", "what", s.String(), "by", s.By, "reason", err.Error())
 	s.answer(Outcome{}, err)
 }
 
@@ -69,7 +69,7 @@ func (n *Node) finish(o Outcome, err error) {
 	if o.Moved {
 		log = log.With("from", o.From, "to", o.To, "away", o.Away.Round(10*time.Microsecond))
 	}
-	log.Info("operator's word was followed", "what", op.Word.String(), "by", op.By, "took", o.Took.Round(100*time.Microsecond))
+	log.Info("operator's word was followed", "what", op.String(), "by", op.By, "took", o.Took.Round(100*time.Microsecond))
 	op.answer(o, nil)
 }
 

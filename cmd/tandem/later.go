@@ -15,8 +15,6 @@ func (l later) Unwrap() error { return l.error }
 func laterCommands() []*cobra.Command {
 	var cs []*cobra.Command
 	for _, l := range []struct{ name, today string }{
-		{"handover", "to move the VIP to the other node, stop the leader: systemctl stop tandem hands over before it ends"},
-		{"maintenance", "to keep a node from leading, stop it: systemctl stop tandem"},
 		{"backend", "to take a backend out, let its health check fail, or remove it from the file on both nodes and restart one after the other"},
 		{"reload", "tandem check, then systemctl restart tandem, on the standby first: nothing moves when it returns"},
 		{"explain", "tandem status tells why; the log tells each decision (journalctl -u tandem)"},

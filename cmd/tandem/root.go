@@ -54,7 +54,8 @@ Exit status: 0 done, 1 failed, 2 wrong use or wrong file.`,
 		Example: `  tandem keygen --out /etc/tandem/cluster.key    once; copy the file to the other node
   tandem check                                   is the file right?
   tandem run                                     the daemon
-  tandem status                                  who leads, since when and why`,
+  tandem status                                  who leads, since when and why
+  tandem handover                                move the VIP to the standby`,
 		Version:       version, // any text makes the flag; the template says the line
 		Args:          noSuchCommand,
 		SilenceErrors: true,
@@ -102,6 +103,9 @@ func refuseArgs(c *cobra.Command) {
 	}
 	c.Args = func(c *cobra.Command, a []string) error {
 		if err := args(c, a); err != nil {
+			if isA[wrongUse](err) {
+				return err // it says more
+			}
 			if len(a) > 0 {
 				err = fmt.Errorf("%q is one argument too many; tandem %s takes none", a[0], c.Name())
 			}

@@ -27,11 +27,12 @@ const (
 	goodbye = 500 * time.Millisecond
 )
 
-// Server serves the API. It only tells; it changes nothing.
+// Server serves the API.
 type Server struct {
 	path   string
 	status func() api.Status
 	log    hclog.Logger
+	orders Orders // nil: none are followed
 }
 
 // New returns a server for a socket at socketPath; nothing happens before Run. status is called concurrently, once a
@@ -54,10 +55,11 @@ func (s *Server) Run(ctx context.Context) error {
 
 // Serve is Run on a listener of the caller's, which it closes.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
-	l = netutil.LimitListener(l, maxConns)
+	l = netutil.LimitListener(knowing{l}, maxConns)
 	running := &running{}
 	srv := &http.Server{
 		Handler:           running.wrap(s.handler()),
+		ConnContext:       withCaller,
 		ReadHeaderTimeout: timeout,
 		ReadTimeout:       timeout,
 		WriteTimeout:      timeout,
@@ -113,15 +115,16 @@ func (s *Server) handler() http.Handler {
 	mux.HandleFunc(api.StatusPath, func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			w.Header().Set("Allow", "GET, HEAD")
-			answer(w, http.StatusMethodNotAllowed, api.Problem{Error: "this socket only tells: use GET"})
+			answer(w, http.StatusMethodNotAllowed, api.Problem{Error: "this is a question: use GET"})
 			return
 		}
 		st := s.status()
 		st.Complete()
 		answer(w, http.StatusOK, st)
 	})
+	s.ordersTo(mux)
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, http.StatusNotFound, api.Problem{Error: "there is no such page here: want GET " + api.StatusPath})
+		answer(w, http.StatusNotFound, api.Problem{Error: "there is no such page here: want GET " + api.StatusPath + ", or POST " + api.HandoverPath + " or " + api.MaintenancePath})
 	})
 	return mux
 }

@@ -162,25 +162,94 @@ func TestOfManyAtOnceOneServes(t *testing.T) {
 	}
 }
 
-func TestTheSocketOnlyTells(t *testing.T) {
-	h := New("", some, hclog.NewNullLogger()).handler()
+func TestWhatIsNoQuestionAndNoOrderIsRefused(t *testing.T) {
+	srv := New("", some, hclog.NewNullLogger())
+	srv.Follow(&follower{})
 	for _, c := range []struct {
-		method, path string
-		code         int
+		method, path, body string
+		code               int
 	}{
-		{"GET", api.StatusPath, 200}, {"HEAD", api.StatusPath, 200}, {"POST", api.StatusPath, 405}, {"DELETE", api.StatusPath, 405},
-		{"GET", "/", 404}, {"GET", "/v2/status", 404},
+		{"GET", api.StatusPath, "", 200}, {"HEAD", api.StatusPath, "", 200}, {"POST", api.StatusPath, "", 405}, {"DELETE", api.StatusPath, "", 405},
+		{"GET", "/", "", 404}, {"GET", "/v2/status", "", 404},
+		{"GET", api.HandoverPath, "", 405}, {"POST", api.HandoverPath, "", 400}, {"POST", api.HandoverPath, `{"too": "lb2"}`, 400},
+		{"POST", api.HandoverPath, `{"to": "` + strings.Repeat("x", maxOrder) + `"}`, 400}, {"POST", api.HandoverPath, `{"to": "lb2"}`, 200},
+		{"POST", api.MaintenancePath, `{"on": true}`, 409}, {"PUT", api.MaintenancePath, `{"on": true}`, 405},
 	} {
 		w := &recorder{header: http.Header{}}
-		req, err := http.NewRequestWithContext(t.Context(), c.method, "http://tandem"+c.path, nil)
+		req, err := http.NewRequestWithContext(t.Context(), c.method, "http://tandem"+c.path, strings.NewReader(c.body))
 		if err != nil {
 			t.Fatal(err)
 		}
-		h.ServeHTTP(w, req)
+		srv.handler().ServeHTTP(w, req)
 		if w.code != c.code {
-			t.Errorf("%s %s = %d, want %d: %s", c.method, c.path, w.code, c.code, w.body.String())
+			t.Errorf("%s %s %.30s = %d, want %d: %s", c.method, c.path, c.body, w.code, c.code, w.body.String())
 		}
 	}
+}
+
+// follower hands over, and refuses maintenance.
+type follower struct {
+	to, by string
+	wait   chan struct{} // nil, or what it waits for, unless its context ends
+}
+
+func (f *follower) Handover(ctx context.Context, o api.HandoverOrder, by string) (api.Done, error) {
+	f.to, f.by = o.To, by
+	if f.wait != nil {
+		<-ctx.Done()
+		close(f.wait)
+		return api.Done{}, ctx.Err()
+	}
+	return api.Done{Moved: true, From: "lb1", To: "lb2", Term: 7, AwayMS: 0.5}, nil
+}
+
+func (f *follower) Maintenance(context.Context, api.MaintenanceOrder, string) (api.Done, error) {
+	return api.Done{}, &api.Refusal{Problem: api.Problem{Error: "nobody else could\x1b lead", Code: "last-fit"}}
+}
+
+func TestOrdersAreFollowedAndWhoAsksIsKnown(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tandem.sock")
+	f := &follower{}
+	serveOrders(t, path, f)
+	d, err := api.Dial(path).Handover(t.Context(), api.HandoverOrder{To: "lb2"})
+	if err != nil || !d.Moved || d.To != "lb2" || d.Term != 7 || d.AwayMS != 0.5 || f.to != "lb2" {
+		t.Errorf("Handover = %+v, %v", d, err)
+	}
+	if want := fmt.Sprintf("uid %d, pid %d", os.Getuid(), os.Getpid()); f.by != want {
+		t.Errorf("asked by %q, want %q", f.by, want)
+	}
+	_, err = api.Dial(path).Maintenance(t.Context(), api.MaintenanceOrder{On: true})
+	if r, ok := errors.AsType[*api.Refusal](err); !ok || r.Code != "last-fit" || r.Error() != "nobody else could? lead" {
+		t.Errorf("Maintenance = %v, want the refusal", err)
+	}
+}
+
+func TestWhoeverStopsWaitingIsNotWaitedFor(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tandem.sock")
+	f := &follower{wait: make(chan struct{})}
+	serveOrders(t, path, f)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := api.Dial(path).Handover(ctx, api.HandoverOrder{}); err == nil {
+		t.Error("answered before the end")
+	}
+	<-f.wait
+}
+
+func serveOrders(t *testing.T, path string, o Orders) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	s := New(path, some, hclog.NewNullLogger())
+	s.Follow(o)
+	go func() { done <- s.Run(ctx) }()
+	await(t, path)
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run = %v, want nil", err)
+		}
+	})
 }
 
 type recorder struct {

@@ -133,12 +133,8 @@ func peerOf(ctx context.Context, path string) int32 {
 		return 0
 	}
 	defer c.Close()
-	raw, err := c.(*net.UnixConn).SyscallConn() //nolint:errcheck // that is what "unix" gives
-	if err != nil {
-		return 0
-	}
-	var cred *unix.Ucred
-	if raw.Control(func(fd uintptr) { cred, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) }) != nil || err != nil {
+	cred := credentials(c.(*net.UnixConn)) //nolint:errcheck // that is what "unix" gives
+	if cred == nil {
 		return 0
 	}
 	return cred.Pid

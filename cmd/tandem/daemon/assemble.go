@@ -112,6 +112,7 @@ func assemble(w World, cfg *configs.Config, version Version, log hclog.Logger) (
 		node: node, keeper: keeper, proxy: prx, pools: pools, checker: checker, gossip: gsp, pulse: pls, mirror: mir, fit: fit,
 	}
 	adm := admin.New(cfg.Admin.Socket, rep.status, log.Named("admin"))
+	adm.Follow(orders{node})
 
 	d := &daemon{cfg: cfg, log: log}
 	d.parts.node, d.parts.proxy = node, prx

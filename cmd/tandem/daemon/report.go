@@ -46,6 +46,7 @@ func (r *reporter) status() api.Status {
 		At: now, Node: r.cfg.Node, Version: string(r.version), Boot: fmt.Sprintf("%016x", r.boot), PID: os.Getpid(), Started: r.started,
 		State: stateOfNode(n), Since: n.Since, Reason: sentence(n), ReasonCode: string(n.Reason), Term: n.Term,
 		Rank: n.Fitness.Rank, Priority: r.cfg.Cluster.Priority, Gate: v.Gate,
+		Maintenance: n.Maintenance, ByHand: n.ByHand, Doing: n.Doing,
 	}
 	s.Peers = r.peers(n, now)
 	s.Leader, s.LeaderSince = r.leader(n)
@@ -77,6 +78,8 @@ func stateOfNode(n cluster.Status) api.State {
 		return api.Leader
 	case n.Hold:
 		return api.Claiming
+	case n.Maintenance:
+		return api.InMaintenance
 	case n.Link != "" || !n.Fitness.Fit:
 		return api.Unfit
 	case !n.Settled:
@@ -119,7 +122,7 @@ func (r *reporter) peers(n cluster.Status, now time.Time) []api.Peer {
 	for _, p := range n.Peers {
 		m := members[p.Name]
 		a := api.Peer{
-			Name: p.Name, State: api.PeerState(p.State), LastHeardMS: -1, Holds: p.Holds, Fit: p.Fit, Rank: p.Rank, Term: p.Term,
+			Name: p.Name, State: api.PeerState(p.State), LastHeardMS: -1, Holds: p.Holds, Fit: p.Fit, Maintenance: p.Maintenance, ByHand: p.ByHand, Rank: p.Rank, Term: p.Term,
 			HearsUs: p.HearsMe, Priority: p.Priority, Version: m.Meta.Version,
 			ConfigDiffers: m.Meta.ConfigHash != 0 && m.Meta.ConfigHash != r.hash,
 		}
@@ -201,8 +204,19 @@ func (r *reporter) warnings(n cluster.Status, v vip.State, s api.Status) []strin
 			w = append(w, "the configuration of "+p.Name+" differs in what must be equal on all nodes (VIPs, listeners, pools, failover, lease)")
 		}
 	}
-	if n.Holds && !standby {
-		w = append(w, "no standby: if this node fails, nobody takes over")
+	maintained := ""
+	for _, p := range s.Peers {
+		if p.State == api.PeerAlive && p.Maintenance {
+			maintained += p.Name + " is in maintenance; "
+		}
+	}
+	switch {
+	case n.Holds && !standby:
+		w = append(w, maintained+"no standby: if this node fails, nobody takes over")
+	case n.Maintenance && s.Leader == "":
+		w = append(w, "NOBODY LEADS, and this node is in maintenance: tandem maintenance off lets it")
+	case n.Maintenance:
+		w = append(w, "in maintenance: this node does not lead, whatever happens, until tandem maintenance off")
 	}
 	for _, l := range s.Listeners {
 		if !l.Open && l.Error != "" {

@@ -70,21 +70,36 @@ func (c *Client) get(ctx context.Context, path string, into any) error {
 	if err != nil {
 		return err
 	}
+	status, body, err := c.do(req)
+	if err != nil {
+		return err
+	}
+	return c.read(status, body, into)
+}
+
+// do sends a request and returns the answer, whatever its status.
+func (c *Client) do(req *http.Request) (status int, body []byte, err error) {
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return c.explain(err)
+		return 0, nil, c.explain(err)
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	body, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	switch {
 	case err != nil:
-		return c.explain(err)
+		return 0, nil, c.explain(err)
 	case len(body) > maxAnswer:
-		return fmt.Errorf("the answer from %s is larger than %d MiB: is that a tandem?", c.socket, maxAnswer>>20)
-	case resp.StatusCode != http.StatusOK:
+		return 0, nil, fmt.Errorf("the answer from %s is larger than %d MiB: is that a tandem?", c.socket, maxAnswer>>20)
+	}
+	return resp.StatusCode, body, nil
+}
+
+// read takes an answer apart.
+func (c *Client) read(status int, body []byte, into any) error {
+	if status != http.StatusOK {
 		var p Problem
 		if json.Unmarshal(body, &p) != nil || p.Error == "" {
-			p.Error = resp.Status
+			p.Error = fmt.Sprintf("%d %s", status, http.StatusText(status))
 		}
 		return fmt.Errorf("the daemon at %s refused: %s", c.socket, clean(p.Error))
 	}

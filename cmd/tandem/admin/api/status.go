@@ -30,6 +30,10 @@ type Status struct {
 	Rank       int       `json:"rank"`        // how unfit this node is for relative reasons; 0 is best
 	Priority   int       `json:"priority"`
 
+	Maintenance bool   `json:"maintenance"`    // an operator keeps this node from leading
+	ByHand      bool   `json:"by_hand"`        // it leads because an operator said so
+	Doing       string `json:"doing,omitzero"` // what an operator asked for, and is under way
+
 	Leader      string    `json:"leader"`                // who holds, as far as this node knows; empty: nobody
 	LeaderSince time.Time `json:"leader_since,omitzero"` // since when, as far as this node knows
 
@@ -50,14 +54,15 @@ type State string
 
 // What a node can be.
 const (
-	Leader   State = "leader"   // it holds the VIP
-	Standby  State = "standby"  // fit, and it waits
-	Claiming State = "claiming" // it was decided that it holds, and the VIP is not up yet
-	Handing  State = "handing"  // it holds, and is giving the VIP to a peer
-	Settling State = "settling" // it listens after its start
-	Unfit    State = "unfit"    // it may not lead; Reason says why
-	Leaving  State = "leaving"  // it was asked to stop
-	Witness  State = "witness"  // it votes, and never leads
+	Leader        State = "leader"      // it holds the VIP
+	Standby       State = "standby"     // fit, and it waits
+	Claiming      State = "claiming"    // it was decided that it holds, and the VIP is not up yet
+	Handing       State = "handing"     // it holds, and is giving the VIP to a peer
+	Settling      State = "settling"    // it listens after its start
+	InMaintenance State = "maintenance" // an operator keeps it from leading
+	Unfit         State = "unfit"       // it may not lead; Reason says why
+	Leaving       State = "leaving"     // it was asked to stop
+	Witness       State = "witness"     // it votes, and never leads
 )
 
 // VIP is one virtual address.
@@ -77,6 +82,8 @@ type Peer struct {
 	LastHeardMS float64   `json:"last_heard_ms"` // how long ago its newest beat came; -1: never
 	Holds       bool      `json:"holds"`         // from its newest beat, as are the next ones
 	Fit         bool      `json:"fit"`
+	Maintenance bool      `json:"maintenance"` // an operator keeps it from leading
+	ByHand      bool      `json:"by_hand"`     // it leads because an operator said so
 	Rank        int       `json:"rank"`
 	Term        uint64    `json:"term"`
 	HearsUs     bool      `json:"hears_us"`
@@ -196,4 +203,5 @@ func orEmpty[T any](list []T) []T {
 // Problem is the body of every answer that is not 200.
 type Problem struct {
 	Error string `json:"error"`
+	Code  string `json:"code,omitzero"` // of a Refusal: one word that stays the same, for scripts
 }

@@ -27,6 +27,9 @@ func (t *text) peers() {
 			config = "DIFFERS"
 		}
 		hears, holds, fit := yes(p.HearsUs), yes(p.Holds), yes(p.Fit)+rank(p.Rank)
+		if p.Maintenance {
+			fit = "maintenance"
+		}
 		priority, term := strconv.Itoa(p.Priority), strconv.FormatUint(p.Term, 10)
 		if p.State != PeerAlive { // what it last said is not what is
 			hears, holds, fit = "", "", ""

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -16,6 +17,9 @@ func WriteText(w io.Writer, s Status, now time.Time) error {
 	b := bufio.NewWriter(w)
 	t := &text{Writer: b, s: s, now: now}
 	t.line(headline(s, now))
+	if s.Doing != "" {
+		t.line(s.Doing)
+	}
 	for _, a := range alarms(s) {
 		t.line("warning: " + a)
 	}
@@ -33,10 +37,17 @@ func WriteText(w io.Writer, s Status, now time.Time) error {
 
 // headline answers the question that somebody who was woken has.
 func headline(s Status, now time.Time) string {
-	self := fmt.Sprintf("is %s since %s: %s", s.State, moment(s.Since, now), s.Reason)
+	state := string(s.State)
+	if s.State == InMaintenance {
+		state = "in maintenance"
+	}
+	self := fmt.Sprintf("is %s since %s: %s", state, moment(s.Since, now), s.Reason)
 	since := ""
+	if s.ByHand || slices.ContainsFunc(s.Peers, func(p Peer) bool { return p.Name == s.Leader && p.ByHand }) {
+		since = " (set by hand)"
+	}
 	if !s.LeaderSince.IsZero() {
-		since = " since " + moment(s.LeaderSince, now)
+		since += " since " + moment(s.LeaderSince, now)
 	}
 	switch {
 	case s.Leader == s.Node && s.Leader != "":

@@ -88,6 +88,15 @@ func TestTextReadsWell(t *testing.T) {
 	handing.Peers[0].State, handing.Peers[0].LastHeardMS = PeerAlive, 0.4
 	handing.Listeners, handing.Pools, handing.Warnings, handing.Failovers = nil, nil, nil, nil
 
+	byHand := standby
+	byHand.State, byHand.Maintenance, byHand.Reason = InMaintenance, true, "this node is in maintenance"
+	byHand.Peers = []Peer{standby.Peers[0], {
+		Name: "lb3", Address: "10.0.0.13:7946", State: PeerAlive, LastHeardMS: 4, Maintenance: true, HearsUs: true, Priority: 90, Version: "0.1.0",
+	}}
+	byHand.Peers[0].ByHand = true
+	byHand.Doing = "maintenance off, asked for by uid 0, pid 7 3ms ago, is under way: it is being written to disk"
+	byHand.Warnings, byHand.Listeners, byHand.Pools = nil, nil, nil
+
 	hostile := Status{
 		Node: "lb1", State: Standby, Leader: "\x1b[2Jlb2\r\nlb1 leads", Reason: "a\nb\u202e\xff", Started: now, Since: now, Gate: "x\ty",
 		Peers: []Peer{{Name: "\x07tab\there", State: PeerAlive, Holds: true, LastHeardMS: 1e300, Version: "\x1b]0;owned\x07"}},
@@ -95,7 +104,7 @@ func TestTextReadsWell(t *testing.T) {
 	}
 
 	for name, s := range map[string]Status{
-		"after-failover": afterFailover(), "standby": standby, "nobody": nobody, "two-holders": two, "handing": handing, "hostile": hostile,
+		"after-failover": afterFailover(), "standby": standby, "nobody": nobody, "two-holders": two, "handing": handing, "hostile": hostile, "by-hand": byHand,
 	} {
 		var out bytes.Buffer
 		if err := WriteText(&out, s, now); err != nil {
