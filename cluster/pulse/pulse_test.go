@@ -36,7 +36,11 @@ type node struct {
 // start runs a node until the test, or stop, ends it.
 func start(t *testing.T, n *pulsetest.Net, cfg pulse.Config) *node {
 	t.Helper()
-	port := n.Join(cfg.Bind)
+	var further []netip.AddrPort
+	for _, w := range cfg.Paths {
+		further = append(further, w.Bind)
+	}
+	port := n.JoinPaths(cfg.Bind, further...)
 	cfg.Transport, cfg.Every, cfg.Failover = port, every, failover
 	if cfg.Peers == nil {
 		cfg.Peers = []netip.AddrPort{addrA}

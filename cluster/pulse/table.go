@@ -118,12 +118,12 @@ func (t *table) receive(b []byte, from netip.AddrPort, path int, awake, arrived 
 func (p *peerState) came(path int, seq uint64, awake time.Duration) {
 	if path == byMirror {
 		if seq > p.seq { // nobody was faster
-			p.mirrored = max(p.mirrored, awake)
+			p.mirrored = max(p.mirrored, awake, 1)
 		}
 		return
 	}
 	if w := &p.paths[path]; seq > w.seq {
-		w.seq, w.heard = seq, max(w.heard, awake)
+		w.seq, w.heard = seq, max(w.heard, awake, 1) // 0 is never
 	}
 }
 
