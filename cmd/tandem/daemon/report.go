@@ -119,10 +119,12 @@ func (r *reporter) peers(n cluster.Status, now time.Time) []api.Peer {
 	}
 	var out []api.Peer
 	heard := map[netip.AddrPort]bool{}
+	beats := r.pulse.Snapshot()
 	for _, p := range n.Peers {
 		m := members[p.Name]
 		a := api.Peer{
-			Name: p.Name, State: api.PeerState(p.State), LastHeardMS: -1, Holds: p.Holds, Fit: p.Fit, Maintenance: p.Maintenance, ByHand: p.ByHand, Rank: p.Rank, Term: p.Term,
+			Name: p.Name, State: api.PeerState(p.State), LastHeardMS: -1, MirroredMS: -1, Holds: p.Holds, Fit: p.Fit,
+			Maintenance: p.Maintenance, ByHand: p.ByHand, Rank: p.Rank, Term: p.Term,
 			HearsUs: p.HearsMe, Priority: p.Priority, Version: m.Meta.Version,
 			ConfigDiffers: m.Meta.ConfigHash != 0 && m.Meta.ConfigHash != r.hash,
 		}
@@ -133,11 +135,17 @@ func (r *reporter) peers(n cluster.Status, now time.Time) []api.Peer {
 		if !p.HeardAt.IsZero() {
 			a.LastHeardMS = float64(now.Sub(p.HeardAt).Microseconds()) / 1000
 		}
+		if b, ok := beats[p.Name]; ok {
+			a.Paths = paths(r.cfg, b, now)
+			if !b.MirroredAt.IsZero() {
+				a.MirroredMS = msOf(now.Sub(b.MirroredAt))
+			}
+		}
 		out = append(out, a)
 	}
 	for _, c := range r.cfg.Cluster.Peers {
 		if !heard[c] && len(out) < len(r.cfg.Cluster.Peers) {
-			out = append(out, api.Peer{Address: c.String(), State: api.PeerUnknown, LastHeardMS: -1})
+			out = append(out, api.Peer{Address: c.String(), State: api.PeerUnknown, LastHeardMS: -1, MirroredMS: -1})
 		}
 	}
 	return out
@@ -197,6 +205,7 @@ func (r *reporter) warnings(n cluster.Status, v vip.State, s api.Status) []strin
 		w = append(w, "insecure: anyone who reaches the cluster's ports can take the VIP; set cluster.key_file")
 	}
 	w = append(w, r.apart(n, s).warnings()...)
+	w = append(w, r.brokenPaths(s.Peers)...)
 	standby := false
 	for _, p := range s.Peers {
 		standby = standby || (p.State == api.PeerAlive && p.Fit)

@@ -91,6 +91,18 @@ type Peer struct {
 	Version     string    `json:"version"` // empty: not known
 	// ConfigDiffers: what must be equal on all nodes is not equal here and there.
 	ConfigDiffers bool `json:"config_differs"`
+
+	Paths      []Path  `json:"paths"`       // the ways to it: that of cluster.bind, then those of cluster.paths
+	MirroredMS float64 `json:"mirrored_ms"` // how long ago the newest beat came that only a mirror delivered; -1: never
+}
+
+// Path is one way between this node and a peer.
+type Path struct {
+	Bind          string  `json:"bind"`             // here
+	Address       string  `json:"address"`          // there
+	HeardMS       float64 `json:"heard_ms"`         // how long ago the peer was heard this way; -1: never
+	HeardByPeerMS float64 `json:"heard_by_peer_ms"` // how long before its newest beat the peer had heard this node this way, as it says; -1: never, long, or not known
+	Broken        bool    `json:"broken"`           // silent for too long in one direction or both
 }
 
 // PeerState says what a node makes of a peer.
@@ -181,6 +193,9 @@ func (s *Status) Complete() {
 	s.Schema = Schema
 	s.VIPs = orEmpty(s.VIPs)
 	s.Peers = orEmpty(s.Peers)
+	for i := range s.Peers {
+		s.Peers[i].Paths = orEmpty(s.Peers[i].Paths)
+	}
 	s.Listeners = orEmpty(s.Listeners)
 	s.Pools = orEmpty(s.Pools)
 	for i := range s.Pools {

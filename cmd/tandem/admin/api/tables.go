@@ -43,6 +43,23 @@ func (t *text) peers() {
 	t.table("PEERS", []string{"NAME", "ADDRESS", "STATE", "HEARD", "HEARS US", "HOLDS", "FIT", "PRIORITY", "TERM", "CONFIG", "VERSION"}, rows)
 }
 
+func (t *text) paths() {
+	var rows [][]string
+	for _, p := range t.s.Peers {
+		for _, w := range p.Paths {
+			state := "works"
+			if w.Broken {
+				state = "BROKEN"
+			}
+			rows = append(rows, []string{p.Name, w.Bind, w.Address, state, heard(w.HeardMS), heard(w.HeardByPeerMS)})
+		}
+		if p.MirroredMS >= 0 && p.MirroredMS < 60_000 {
+			rows = append(rows, []string{p.Name, "mirrors", "", "", heard(p.MirroredMS), ""})
+		}
+	}
+	t.table("PATHS", []string{"PEER", "FROM", "TO", "STATE", "HEARD", "HEARD BY PEER"}, rows)
+}
+
 func (t *text) listeners() {
 	var rows [][]string
 	for _, l := range t.s.Listeners {

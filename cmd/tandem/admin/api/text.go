@@ -29,6 +29,7 @@ func WriteText(w io.Writer, s Status, now time.Time) error {
 	t.line("version " + s.Version + ", pid " + fmt.Sprint(s.PID) + ", boot " + s.Boot)
 	t.vips()
 	t.peers()
+	t.paths()
 	t.listeners()
 	t.pools()
 	t.failovers()

@@ -31,6 +31,11 @@ func afterFailover() Status {
 			{Address: "2001:db8::10/128", Interface: "eth0", Held: true, Since: ago(12*time.Minute + 3*time.Second)},
 		},
 		Peers: []Peer{{
+			MirroredMS: -1,
+			Paths: []Path{
+				{Bind: "10.0.0.11:7947", Address: "10.0.0.12:7947", HeardMS: 4.2, HeardByPeerMS: 7},
+				{Bind: "192.168.9.1:7947", Address: "192.168.9.2:7947", HeardMS: 73_000, HeardByPeerMS: -1, Broken: true},
+			},
 			Name: "lb2", Address: "10.0.0.12:7946", State: PeerSilent, LastHeardMS: 723_214, Holds: true, Fit: true,
 			Term: 16, HearsUs: true, Priority: 100, Version: "0.1.0",
 		}},
@@ -64,7 +69,8 @@ func TestTextReadsWell(t *testing.T) {
 	standby.Since, standby.Reason = ago(29*time.Second), "lb2 holds and is heard"
 	standby.VIPs = []VIP{{Address: "10.0.0.10/32", Interface: "eth0"}}
 	standby.Peers = []Peer{{
-		Name: "lb2", Address: "10.0.0.12:7946", State: PeerAlive, LastHeardMS: 3.2, Holds: true, Fit: true, Rank: 2, Term: 18,
+		MirroredMS: 6,
+		Name:       "lb2", Address: "10.0.0.12:7946", State: PeerAlive, LastHeardMS: 3.2, Holds: true, Fit: true, Rank: 2, Term: 18,
 		HearsUs: true, Priority: 200, Version: "0.2.0", ConfigDiffers: true,
 	}}
 	standby.Listeners, standby.Pools, standby.Failovers = standby.Listeners[:1], standby.Pools[:1], nil
@@ -74,7 +80,7 @@ func TestTextReadsWell(t *testing.T) {
 		Node: "lb1", Version: "0.1.0", Boot: "0000000000000001", PID: 99, Started: ago(400 * time.Millisecond), State: Settling,
 		Since: ago(400 * time.Millisecond), Reason: "listening after the start", Priority: 100, Gate: "nftables",
 		VIPs:  []VIP{{Address: "10.0.0.10/32", Interface: "eth0"}},
-		Peers: []Peer{{Address: "10.0.0.12:7946", State: PeerUnknown, LastHeardMS: -1}},
+		Peers: []Peer{{Address: "10.0.0.12:7946", State: PeerUnknown, LastHeardMS: -1, MirroredMS: -1}},
 	}
 
 	two := afterFailover()
@@ -99,7 +105,7 @@ func TestTextReadsWell(t *testing.T) {
 
 	hostile := Status{
 		Node: "lb1", State: Standby, Leader: "\x1b[2Jlb2\r\nlb1 leads", Reason: "a\nb\u202e\xff", Started: now, Since: now, Gate: "x\ty",
-		Peers: []Peer{{Name: "\x07tab\there", State: PeerAlive, Holds: true, LastHeardMS: 1e300, Version: "\x1b]0;owned\x07"}},
+		Peers: []Peer{{Name: "\x07tab\there", State: PeerAlive, Holds: true, LastHeardMS: 1e300, MirroredMS: -1, Version: "\x1b]0;owned\x07"}},
 		Pools: []Pool{{Name: "p", Backends: []Backend{{Name: "b", State: Up, Reason: "body \x00 \x1b[31m"}}}},
 	}
 
