@@ -21,6 +21,7 @@ type Config struct {
 	Listeners []proxy.ListenerConfig
 	Drain     time.Duration
 	Pools     []Pool
+	Track     Track
 	Admin     Admin
 }
 

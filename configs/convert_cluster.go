@@ -172,11 +172,16 @@ func (c *checker) vip(f *fileVIP, failover time.Duration) vip.Config {
 	return cfg
 }
 
-// link reads the name of an interface by the rules of the kernel (dev_valid_name).
+// validLink says whether the kernel allows an interface of that name (dev_valid_name).
+func validLink(s string) bool {
+	bad := strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == '/' || r == ':' || r == 0x7f })
+	return s != "" && len(s) <= 15 && !bad && s != "." && s != ".."
+}
+
+// link reads the name of the interface that the VIPs are on.
 func (c *checker) link(s scalar) string {
-	bad := strings.ContainsFunc(s.text, func(r rune) bool { return r <= ' ' || r == '/' || r == ':' || r == 0x7f })
 	switch {
-	case s.text == "" || len(s.text) > 15 || bad || s.text == "." || s.text == "..":
+	case !validLink(s.text):
 		c.bad(s.place, "%s is not the name of an interface; allowed: 1 to 15 characters without blanks, slashes and colons (ip link shows the names)", show(s.text))
 		return ""
 	case s.text == "lo":

@@ -15,6 +15,7 @@ type fileConfig struct {
 	VIP       fileVIP              `key:"vip"`
 	Listeners blocks[fileListener] `key:"listeners"`
 	Pools     blocks[filePool]     `key:"pools"`
+	Track     fileTrack            `key:"track"`
 	Admin     fileAdmin            `key:"admin"`
 }
 

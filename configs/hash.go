@@ -36,6 +36,9 @@ func Hash(c *Config) uint64 {
 		vips[p.Addr()] = true
 		write("vip %s", p)
 	}
+	if c.Track.ReachWeight != reachWeight {
+		write("reach %d", c.Track.ReachWeight)
+	}
 	ls := slices.Clone(c.Listeners)
 	slices.SortFunc(ls, func(a, b proxy.ListenerConfig) int { return cmp.Compare(a.Name, b.Name) })
 	for _, l := range ls {

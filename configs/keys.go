@@ -12,12 +12,17 @@ type field struct {
 }
 
 // fields lists the keys of a struct of file.go, in its order.
-func fields(into any) []field {
-	v := reflect.ValueOf(into).Elem()
+func fields(into any) []field { return fieldsOf(reflect.ValueOf(into).Elem()) }
+
+func fieldsOf(v reflect.Value) []field {
 	var fs []field
 	for i := range v.NumField() {
-		if key := v.Type().Field(i).Tag.Get("key"); key != "" {
+		f := v.Type().Field(i)
+		switch key := f.Tag.Get("key"); {
+		case key != "":
 			fs = append(fs, field{key, v.Field(i).Addr().Interface()})
+		case f.Anonymous && f.Type != reflect.TypeFor[block](): // what several mappings have in common
+			fs = append(fs, fieldsOf(v.Field(i))...)
 		}
 	}
 	return fs

@@ -8,8 +8,6 @@ func laterKey(path string) string {
 		return "one path between the nodes, cluster.bind to cluster.peers"
 	case "cluster.key_files", "cluster.keys":
 		return "one cluster.key_file"
-	case "track", "cluster.track", "vip.track":
-		return "the state of vip.interface, which it always follows"
 	case "notify", "cluster.notify", "vip.notify":
 		return "the log: claimed and released say the same"
 	case "routes", "listeners[].routes":

@@ -79,7 +79,7 @@ func keysIn(t *testing.T, file string) []string {
 			}
 		}
 		levels = append(levels, level{indent, join(parent, strings.SplitN(body, ":", 2)[0])})
-		if slices.Contains([]string{"listeners", "pools", "backends", "paths", "more"}, strings.SplitN(body, ":", 2)[0]) {
+		if slices.Contains([]string{"listeners", "pools", "backends", "paths", "more", "interfaces", "gateways", "scripts", "processes", "files"}, strings.SplitN(body, ":", 2)[0]) {
 			levels[len(levels)-1].path += "[]"
 		}
 	}
@@ -149,6 +149,12 @@ pools:
       - {name: web2, address: 10.0.1.22:8080, weight: 2}
   - name: postgres
     backends: [{name: pg1, address: "[2001:db8:1::31]:5432"}]
+track:
+  interfaces: [{interface: eth1}]
+  gateways: [{interface: eth0}]
+  scripts: [{name: uplink, command: [/usr/local/bin/check-uplink, --fast], run_as: nobody}]
+  processes: [{process: unbound, pidfile: /run/unbound.pid}]
+  files: [{path: /etc/tandem/drain, exists: false}, {path: /run/uplink/state, contains: active}]
 `
 	cfg, _, err := Parse("short", []byte(short), lab())
 	if err != nil {
