@@ -43,6 +43,7 @@ type listener struct {
 	pool  *pool.Pool
 	log   hclog.Logger
 
+	visits   visits
 	sessions sessions
 	accepted atomic.Uint64
 	active   atomic.Int64
@@ -151,7 +152,9 @@ func (l *listener) serve(ctx context.Context, s net.Listener) error {
 				backOff = 0
 				l.log.Info("accepting again")
 			}
-			l.admit(conn, peerOf(conn))
+			if peer := peerOf(conn); !l.visits.is(conn, peer) {
+				l.admit(conn, peer)
+			}
 		case errors.Is(err, net.ErrClosed):
 			return err
 		default:

@@ -10,8 +10,8 @@ import (
 // leads when nobody better is there: one mistake in a file that both nodes got must not leave the VIP with nobody.
 const (
 	perListener = 100
-	// dataPlane outweighs listeners and tracked things: clients are known not to be served.
-	dataPlane = 20000
+	// DataPlane, of a node that cannot connect to itself, outweighs listeners and tracked things: clients are known not to be served.
+	DataPlane = 20000
 )
 
 // maxRank keeps Rank within what beats carry (16 bits).
@@ -71,7 +71,7 @@ func Judge(in Inputs) Verdict {
 		why = append(why, in.Barred)
 	}
 	if in.DataPlane != "" {
-		v.Rank += dataPlane
+		v.Rank += DataPlane
 		why = append(why, "cannot connect to itself: "+in.DataPlane)
 	}
 	if n := len(in.Listeners); n > 0 {

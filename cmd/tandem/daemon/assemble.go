@@ -57,8 +57,9 @@ func assemble(w World, cfg *configs.Config, version Version, log hclog.Logger) (
 	if err != nil {
 		return nil, err
 	}
-	checker := health.NewOn(w.Dial, targets(cfg), pools.SetUp, log.Named("health"))
-	fit := newFitness(keeper, prx)
+	fit := newFitness(cfg, keeper, prx, log.Named("track"))
+	checker := health.NewOn(w.Dial, targets(cfg), fit.follow(pools.SetUp), log.Named("health"))
+	fit.checker = checker
 
 	gsp, err := gossip.New(gossip.Config{
 		Node: cfg.Node, Name: cfg.Cluster.Name, Bind: cfg.Cluster.Bind, Peers: cfg.Cluster.Peers, Key: key,
@@ -132,6 +133,7 @@ func assemble(w World, cfg *configs.Config, version Version, log hclog.Logger) (
 		{"mirror", runMirror},
 		{"pulse", onPort(next(cfg.Cluster.Bind).Port(), pls.Run)},
 		{"health", checker.Run},
+		{"track", fit.tracker.Run},
 		{"fitness", fit.run},
 		{"proxy", untilAsked(prx.Run)},
 		{"cluster", node.Run},
@@ -160,6 +162,7 @@ func policy(cfg *configs.Config) election.Policy {
 	return election.Policy{
 		Name: cfg.Node, Priority: c.Priority, Preempt: c.Preempt, PreemptDelay: c.PreemptDelay,
 		Failover: c.Failover, Settle: c.Settle, Stagger: c.Failover, Handover: handoverTime,
+		ReachHold:   cfg.Track.ReachHold,
 		ForeignWait: cfg.VIP.Lease + 500*time.Millisecond,
 	}
 }

@@ -45,7 +45,7 @@ func (r *reporter) status() api.Status {
 	s := api.Status{
 		At: now, Node: r.cfg.Node, Version: string(r.version), Boot: fmt.Sprintf("%016x", r.boot), PID: os.Getpid(), Started: r.started,
 		State: stateOfNode(n), Since: n.Since, Reason: sentence(n), ReasonCode: string(n.Reason), Term: n.Term,
-		Rank: n.Fitness.Rank, Priority: r.cfg.Cluster.Priority, Gate: v.Gate,
+		Rank: n.Fitness.Rank, Reach: n.Fitness.Reach, Unfitness: n.Fitness.Why, Priority: r.cfg.Cluster.Priority, Gate: v.Gate,
 		Maintenance: n.Maintenance, ByHand: n.ByHand, Doing: n.Doing,
 	}
 	s.Peers = r.peers(n, now)
@@ -59,7 +59,7 @@ func (r *reporter) status() api.Status {
 			s.VIPs = append(s.VIPs, vs)
 		}
 	}
-	s.Listeners, s.Pools = r.listeners(), r.poolStates()
+	s.Listeners, s.Pools, s.Tracked = r.listeners(), r.poolStates(), r.tracked()
 	for i := len(n.Failover) - 1; i >= 0; i-- {
 		s.Failovers = append(s.Failovers, move(n.Failover[i]))
 	}
@@ -93,8 +93,11 @@ func sentence(n cluster.Status) string {
 	if n.About != "" {
 		s += " (" + n.About + ")"
 	}
-	if n.Link != "" {
+	switch {
+	case n.Link != "":
 		s += ": " + n.Link
+	case n.Reason == election.ReasonUnfit && n.Fitness.Why != "":
+		s += ": " + n.Fitness.Why
 	}
 	return s
 }
@@ -211,6 +214,11 @@ func (r *reporter) warnings(n cluster.Status, v vip.State, s api.Status) []strin
 		standby = standby || (p.State == api.PeerAlive && p.Fit)
 		if p.ConfigDiffers {
 			w = append(w, "the configuration of "+p.Name+" differs in what must be equal on all nodes (VIPs, listeners, pools, failover, lease)")
+		}
+	}
+	for _, t := range s.Tracked {
+		if t.State == api.Failing {
+			w = append(w, t.Kind+" "+t.Name+" fails since "+t.Since.Format(time.TimeOnly)+": "+t.Reason)
 		}
 	}
 	maintained := ""

@@ -5,12 +5,10 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"sync/atomic"
 	"syscall"
 
 	"github.com/tandem-lb/tandem/cluster"
 	"github.com/tandem-lb/tandem/cluster/election"
-	"github.com/tandem-lb/tandem/cluster/fitness"
 	"github.com/tandem-lb/tandem/proxy"
 	"github.com/tandem-lb/tandem/vip"
 )
@@ -62,57 +60,6 @@ func (p *vipPart) Confirm(ctx context.Context, macs []net.HardwareAddr) (cluster
 type traffic struct{ *proxy.Proxy }
 
 var _ cluster.Traffic = traffic{}
-
-// fitJudge turns facts of several parts into the fitness of this node.
-type fitJudge struct {
-	keeper  *vip.Keeper
-	proxy   *proxy.Proxy
-	closed  atomic.Pointer[[]string] // listeners that could not open
-	changed chan struct{}
-}
-
-func newFitness(k *vip.Keeper, p *proxy.Proxy) *fitJudge {
-	return &fitJudge{keeper: k, proxy: p, changed: make(chan struct{}, 1)}
-}
-
-// run follows the listeners: one that cannot open ranks this node down.
-func (f *fitJudge) run(ctx context.Context) error {
-	for {
-		var closed []string
-		for _, l := range f.proxy.Snapshot() {
-			if !l.Open && l.Error != "" {
-				closed = append(closed, l.Name)
-			}
-		}
-		f.closed.Store(&closed)
-		select {
-		case f.changed <- struct{}{}:
-		default:
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-f.proxy.Changed():
-		}
-	}
-}
-
-func (f *fitJudge) inputs() fitness.Inputs {
-	s := f.keeper.State()
-	in := fitness.Inputs{LinkUp: s.LinkUp, LinkWhy: s.LinkWhy}
-	if s.Barred != nil {
-		in.Barred = s.Barred.Error()
-	}
-	if c := f.closed.Load(); c != nil {
-		in.Listeners = *c
-	}
-	return in
-}
-
-func (f *fitJudge) judge() cluster.Fitness {
-	v := fitness.Judge(f.inputs())
-	return cluster.Fitness{Fit: v.Fit, Rank: v.Rank, Why: v.Why}
-}
 
 // raiseFiles raises the limit of open files as far as this process may, and returns the limit now in force.
 func raiseFiles() (uint64, error) {

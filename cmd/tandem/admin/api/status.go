@@ -28,6 +28,8 @@ type Status struct {
 	ReasonCode string    `json:"reason_code"` // why, in one word that stays the same: for scripts
 	Term       uint64    `json:"term"`        // of this node's present or last claim
 	Rank       int       `json:"rank"`        // how unfit this node is for relative reasons; 0 is best
+	Reach      int       `json:"reach"`       // further unfitness, for backends that it does not reach; compared between equal configurations
+	Unfitness  string    `json:"unfitness"`   // what is wrong with this node, in a sentence; empty: nothing
 	Priority   int       `json:"priority"`
 
 	Maintenance bool   `json:"maintenance"`    // an operator keeps this node from leading
@@ -42,6 +44,7 @@ type Status struct {
 	Peers     []Peer     `json:"peers"`
 	Listeners []Listener `json:"listeners"`
 	Pools     []Pool     `json:"pools"`
+	Tracked   []Tracked  `json:"tracked"`
 	Failovers []Failover `json:"failovers"` // the last ones, at most MaxFailovers, newest first
 	Warnings  []string   `json:"warnings"`  // what is not as it should be, each a sentence
 }
@@ -156,6 +159,28 @@ const (
 	Down      BackendState = "down"
 )
 
+// Tracked is something besides backends that makes a node more or less fit.
+type Tracked struct {
+	Kind     string       `json:"kind"` // interface, gateway, script, process, file, self-test
+	Name     string       `json:"name"`
+	State    TrackedState `json:"state"`
+	Since    time.Time    `json:"since,omitzero"`
+	Reason   string       `json:"reason"`   // what the newest check found
+	Weight   int          `json:"weight"`   // points of unfitness while it fails
+	Absolute bool         `json:"absolute"` // this node does not lead while it fails
+	CheckMS  float64      `json:"check_ms"` // how long the newest check took
+}
+
+// TrackedState says what is known of a tracked thing.
+type TrackedState string
+
+// What a tracked thing can be.
+const (
+	NotChecked TrackedState = "unchecked" // no verdict yet, or a gateway that has never answered: does not count
+	Well       TrackedState = "ok"
+	Failing    TrackedState = "failing"
+)
+
 // Failover is one move of the VIP that this node saw or made.
 type Failover struct {
 	At   time.Time `json:"at"`   // when the new holder had announced the VIP
@@ -201,6 +226,7 @@ func (s *Status) Complete() {
 	for i := range s.Pools {
 		s.Pools[i].Backends = orEmpty(s.Pools[i].Backends)
 	}
+	s.Tracked = orEmpty(s.Tracked)
 	s.Failovers = orEmpty(s.Failovers[:min(len(s.Failovers), MaxFailovers)])
 	for i := range s.Failovers {
 		s.Failovers[i].Steps = orEmpty(s.Failovers[i].Steps)

@@ -86,6 +86,21 @@ func (t *text) pools() {
 	t.table("POOLS", []string{"POOL", "BACKEND", "ADDRESS", "STATE", "SINCE", "ACTIVE", "LAST PROBE"}, rows)
 }
 
+func (t *text) tracked() {
+	var rows [][]string
+	for _, x := range t.s.Tracked {
+		state, weight := string(x.State), strconv.Itoa(x.Weight)
+		if x.State == Failing {
+			state = "FAILING"
+		}
+		if x.Absolute {
+			weight = "ABSOLUTE"
+		}
+		rows = append(rows, []string{x.Kind, x.Name, state, moment(x.Since, t.now), weight, x.Reason})
+	}
+	t.table("TRACKED", []string{"KIND", "NAME", "STATE", "SINCE", "WEIGHT", "LAST CHECK"}, rows)
+}
+
 func (t *text) failovers() {
 	var rows [][]string
 	for _, f := range t.s.Failovers {

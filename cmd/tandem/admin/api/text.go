@@ -25,13 +25,14 @@ func WriteText(w io.Writer, s Status, now time.Time) error {
 	}
 	t.line("")
 	t.line(fmt.Sprintf("node %s: %s%s, up %s, term %d, priority %d, gate: %s",
-		s.Node, s.State, rank(s.Rank), age(now.Sub(s.Started)), s.Term, s.Priority, s.Gate))
+		s.Node, s.State, rank(s.Rank+s.Reach), age(now.Sub(s.Started)), s.Term, s.Priority, s.Gate))
 	t.line("version " + s.Version + ", pid " + fmt.Sprint(s.PID) + ", boot " + s.Boot)
 	t.vips()
 	t.peers()
 	t.paths()
 	t.listeners()
 	t.pools()
+	t.tracked()
 	t.failovers()
 	return b.Flush()
 }
