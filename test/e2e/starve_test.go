@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"net/netip"
 	"testing"
 	"time"
 
@@ -28,6 +29,21 @@ func TestBusyHostLosesNothing(t *testing.T) {
 		v := s.Watch.View(s.from, time.Now())
 		s.must(f.Heal())
 		t.Logf("observer: %s", v)
+		s.kept(v)
+	})
+}
+
+func TestBusyHostUnderLoadLosesNothing(t *testing.T) {
+	once(t, func(t *try) {
+		s := start(t, lab.PairConfig{LogLevel: "warn"}) // a line for each request would be a load of its own
+		flood, answers, err := s.Crowd.Flood(netip.AddrPortFrom(s.VIP, lab.PortHTTP), 64)
+		s.must(err)
+		hogs := s.fault(s.Hogs(8, -20))
+		s.pass(10 * time.Second)
+		v := s.Watch.View(s.from, time.Now())
+		s.must(hogs.Heal())
+		s.must(flood.Heal())
+		t.Logf("observer: %s; %d answers", v, answers.Load())
 		s.kept(v)
 	})
 }
