@@ -16,6 +16,7 @@ type inbox struct {
 	wish    Wish
 	wishAt  time.Duration // by the system's clock
 	wishSeq uint64
+	hungry  bool // Run waits for a wish that is newer, though it may say the same
 	peers   map[announce.MAC]string
 	again   string // announce again, for this reason
 	ask     bool

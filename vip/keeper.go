@@ -67,10 +67,13 @@ func New(cfg Config, sys System, log hclog.Logger) (*Keeper, error) {
 func (k *Keeper) Want(w Wish) {
 	at := k.sys.Clock()
 	k.in.mu.Lock()
+	news := w != k.in.wish || k.in.hungry
 	k.in.wish, k.in.wishAt = w, at
 	k.in.wishSeq++
 	k.in.mu.Unlock()
-	poke(k.poke)
+	if news { // the same wish comes forty times a second
+		poke(k.poke)
+	}
 }
 
 // State returns what is so.

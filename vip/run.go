@@ -170,6 +170,10 @@ func (l *loop) turn(ctx context.Context, now time.Time) time.Time {
 	l.ask(now)
 	l.speak(now)
 	l.publish()
+	k := l.k
+	k.in.mu.Lock()
+	k.in.hungry = l.wishSeq < l.needSeq
+	k.in.mu.Unlock()
 	return l.wake(now)
 }
 
