@@ -6,12 +6,18 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"github.com/tandem-lb/tandem/test/lab"
 )
 
 // binaryEnv names the binary under test.
 const binaryEnv = "TANDEM_BINARY"
 
 func TestMain(m *testing.M) {
+	if len(os.Args) > 2 && os.Args[1] == lab.NoNftables {
+		fmt.Fprintln(os.Stderr, lab.ExecWithoutNftables(os.Args[2:]))
+		os.Exit(1)
+	}
 	os.Exit(run(m))
 }
 

@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/nftables"
-
 	"github.com/tandem-lb/tandem/test/lab"
 )
 
@@ -31,14 +29,7 @@ func TestFlushedRulesetIsPutBack(t *testing.T) {
 	story(t, func(t *try) {
 		s := start(t, lab.PairConfig{})
 		want := s.kernel(s.leader.Host)
-		s.must(s.leader.Do(func() error {
-			c, err := nftables.New()
-			if err != nil {
-				return err
-			}
-			c.FlushRuleset()
-			return c.Flush()
-		}))
+		s.must(s.leader.Do(flushRules))
 		s.until("the gate is back", func() bool { return slices.Equal(s.kernel(s.leader.Host), want) })
 		s.pass(500 * time.Millisecond)
 		r, v := s.seen()
