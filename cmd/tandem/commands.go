@@ -7,6 +7,7 @@ func commands(o *options) []*cobra.Command {
 	return []*cobra.Command{
 		newRunCommand(o.config),
 		newStatusCommand(o.socket),
+		newExplainCommand(o.socket),
 		newHandoverCommand(o.socket),
 		newMaintenanceCommand(o.socket),
 		newReleaseCommand(o.config),

@@ -29,10 +29,11 @@ const (
 
 // Server serves the API.
 type Server struct {
-	path   string
-	status func() api.Status
-	log    hclog.Logger
-	orders Orders // nil: none are followed
+	path    string
+	status  func() api.Status
+	log     hclog.Logger
+	orders  Orders  // nil: none are followed
+	explain Explain // nil: it is refused
 }
 
 // New returns a server for a socket at socketPath; nothing happens before Run. status is called concurrently, once a
@@ -123,6 +124,7 @@ func (s *Server) handler() http.Handler {
 		answer(w, http.StatusOK, st)
 	})
 	s.ordersTo(mux)
+	s.explainTo(mux)
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, http.StatusNotFound, api.Problem{Error: "there is no such page here: want GET " + api.StatusPath + ", or POST " + api.HandoverPath + " or " + api.MaintenancePath})
 	})

@@ -114,6 +114,7 @@ func assemble(w World, cfg *configs.Config, version Version, log hclog.Logger) (
 	}
 	adm := admin.New(cfg.Admin.Socket, rep.status, log.Named("admin"))
 	adm.Follow(orders{node})
+	adm.Explains((&explainer{node: node, policy: policy(cfg), book: jrn}).explain)
 
 	d := &daemon{cfg: cfg, log: log}
 	d.parts.node, d.parts.proxy = node, prx
