@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"strings"
 	"time"
 
 	"github.com/tandem-lb/tandem/cluster/election"
@@ -152,7 +153,7 @@ func (r *recorder) inputs(p imprint, t *turn) journal.Inputs {
 		Name: r.node, Is: words(r.self, p.self.mask), HeardMS: -1, Term: v.Self.Term, Newest: v.Self.Newest, Rank: v.Self.Rank + v.Self.Reach, Priority: r.priority,
 	}}
 	for _, why := range []string{p.link, p.fitness} {
-		if why != "" {
+		if why != "" && (p.link == "" || why == p.link || !strings.Contains(why, p.link)) {
 			in.Self.Is = append(in.Self.Is, why)
 		}
 	}

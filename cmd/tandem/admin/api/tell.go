@@ -29,7 +29,8 @@ func WriteExplanation(w io.Writer, e Explanation, now time.Time) error {
 type teller struct {
 	text
 	e    Explanation
-	boot string // of the entry before
+	boot string            // of the entry before
+	last *journal.Decision // before
 }
 
 func (t *teller) story() {
@@ -44,7 +45,7 @@ func (t *teller) story() {
 	if b := t.e.Before; b != nil {
 		t.line(fmt.Sprintf("in force since %s: %s", t.clock(b.At), decided(b.Decision)))
 		t.inputs(b.Decision.Inputs)
-		t.boot = b.Boot
+		t.boot, t.last = b.Boot, b.Decision
 	}
 	if len(t.e.Entries) == 0 {
 		t.line("nothing was noticed or decided in that time")
@@ -57,12 +58,17 @@ func (t *teller) story() {
 func (t *teller) entry(e journal.Entry) {
 	if t.boot != "" && e.Boot != t.boot {
 		t.line("-- the daemon was started again --")
+		t.last = nil
 	}
 	t.boot = e.Boot
 	what := ""
 	switch {
 	case e.Decision != nil:
 		what = decided(e.Decision)
+		if t.last != nil && decided(t.last) == what {
+			what = "decided the same from other inputs"
+		}
+		t.last = e.Decision
 	case e.Event != nil:
 		what = e.Event.Text
 	case e.Move != nil:
