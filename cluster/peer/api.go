@@ -16,11 +16,20 @@ type Config struct {
 	Key       []byte           // 32 bytes; nil: unauthenticated
 	Keepalive time.Duration    // zero: 10 s
 
+	// Paths are further pairs of addresses. A stream goes over one path at a time; when it ends, the next one is tried.
+	Paths []Path
+
 	// Cluster is the cluster's name; nodes of clusters with other names refuse each other. May be empty.
 	Cluster string
-	// Listen and Dial make the connections; nil: TCP from and to Bind, on the highest descriptors (see RaiseFD).
+	// Listen and Dial make the connections; nil: TCP from and to Bind and the paths, on the highest descriptors (see RaiseFD).
 	Listen func(ctx context.Context) (net.Listener, error)
 	Dial   func(ctx context.Context, to netip.AddrPort) (net.Conn, error)
+}
+
+// Path is one more pair of addresses for each peer.
+type Path struct {
+	Bind  netip.AddrPort
+	Peers []netip.AddrPort // the i-th is another address of Config.Peers[i]; invalid: that peer is not on this path
 }
 
 // Kind names a message.

@@ -85,23 +85,18 @@ func New(cfg Config, log hclog.Logger) (*Streams, error) {
 // Run listens, dials, and keeps the streams, until ctx is done; then it says bye on each, and returns when all that it started has ended. It may
 // be called once.
 func (p *Streams) Run(ctx context.Context) error {
-	listen := p.cfg.Listen
-	if listen == nil {
-		listen = p.listenTCP
-	}
-	l, err := listen(ctx)
+	open, err := p.listen(ctx)
 	if err != nil {
-		return fmt.Errorf("listen for peer streams on %s (tcp): %w", p.cfg.Bind, err)
+		return err
 	}
-	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
-	p.wg.Go(func() { p.acceptLoop(ctx, l) })
-	for _, addr := range p.cfg.Peers {
-		p.wg.Go(func() { p.dialLoop(ctx, addr) })
+	for _, l := range open {
+		p.wg.Go(func() { p.acceptLoop(ctx, l) })
+	}
+	for i, addr := range p.cfg.Peers {
+		p.wg.Go(func() { p.dialLoop(ctx, addr, p.waysTo(i)) })
 	}
 	<-ctx.Done()
-	if stop() {
-		_ = l.Close()
-	}
+	closeAll(open)
 	p.wg.Wait()
 	return nil
 }

@@ -61,22 +61,20 @@ func (p *Streams) isPeer(a net.Addr) bool {
 	if err != nil {
 		return false
 	}
-	for _, x := range p.cfg.Peers {
-		if x.Addr().Unmap() == from.Addr().Unmap() {
-			return true
+	for i := range p.cfg.Peers {
+		for _, w := range p.waysTo(i) {
+			if w.to.Addr().Unmap() == from.Addr().Unmap() {
+				return true
+			}
 		}
 	}
 	return false
 }
 
-// dialLoop keeps trying for a stream to the peer at addr while there is none.
-func (p *Streams) dialLoop(ctx context.Context, addr netip.AddrPort) {
-	dial := p.cfg.Dial
-	if dial == nil {
-		dial = p.dialTCP
-	}
+// dialLoop keeps trying for a stream to the peer at addr while there is none, by each of the ways in turn.
+func (p *Streams) dialLoop(ctx context.Context, addr netip.AddrPort, ways []way) {
 	down, told := time.Now(), false
-	for ctx.Err() == nil {
+	for n := 0; ctx.Err() == nil; n++ {
 		if s := p.at(addr); s != nil {
 			select {
 			case <-s.done:
@@ -86,7 +84,7 @@ func (p *Streams) dialLoop(ctx context.Context, addr netip.AddrPort) {
 			down, told = time.Now(), false
 		} else {
 			dctx, cancel := context.WithTimeout(ctx, dialTime)
-			conn, err := dial(dctx, addr)
+			conn, err := p.dial(dctx, ways[n%len(ways)])
 			cancel()
 			switch {
 			case err == nil:

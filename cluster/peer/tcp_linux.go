@@ -25,11 +25,11 @@ func keepAliveConfig() net.KeepAliveConfig {
 	return net.KeepAliveConfig{Enable: true, Idle: idleTime, Interval: probeTime, Count: probes}
 }
 
-// listenTCP listens on Bind, which need not be an address of this host yet.
-func (p *Streams) listenTCP(ctx context.Context) (net.Listener, error) {
+// listenTCP listens on an address, which need not be one of this host yet.
+func listenTCP(ctx context.Context, bind netip.AddrPort) (net.Listener, error) {
 	lc := net.ListenConfig{KeepAliveConfig: keepAliveConfig(), Control: freebind}
 	lc.SetMultipathTCP(false) // its end has a meaning of its own
-	l, err := lc.Listen(ctx, "tcp", p.cfg.Bind.String())
+	l, err := lc.Listen(ctx, "tcp", bind.String())
 	if err != nil {
 		return nil, err
 	}
@@ -48,13 +48,13 @@ func freebind(network, _ string, c syscall.RawConn) error {
 	return errors.Join(err, serr)
 }
 
-// dialTCP dials from Bind's address, so that the VIP is never the source.
-func (p *Streams) dialTCP(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
+// dialTCP dials from the way's own address, so that the VIP is never the source.
+func dialTCP(ctx context.Context, w way) (net.Conn, error) {
 	d := net.Dialer{KeepAliveConfig: keepAliveConfig()}
-	if a := p.cfg.Bind.Addr(); !a.IsUnspecified() {
+	if a := w.from.Addr(); !a.IsUnspecified() {
 		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(a, 0))
 	}
-	c, err := d.DialContext(ctx, "tcp", to.String())
+	c, err := d.DialContext(ctx, "tcp", w.to.String())
 	if err != nil {
 		return nil, err
 	}

@@ -90,7 +90,7 @@ func assemble(w World, cfg *configs.Config, version Version, log hclog.Logger) (
 	}
 	streams, err := peer.New(peer.Config{
 		Node: cfg.Node, Boot: boot, Bind: next(cfg.Cluster.Bind), Peers: nextAll(cfg.Cluster.Peers), Key: key,
-		Cluster: cfg.Cluster.Name, Listen: w.ListenPeers, Dial: w.DialPeer,
+		Cluster: cfg.Cluster.Name, Listen: w.ListenPeers, Dial: w.DialPeer, Paths: streamPaths(cfg),
 	}, log.Named("peer"))
 	if err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/tandem-lb/tandem/cluster/peer"
 	"github.com/tandem-lb/tandem/cluster/pulse"
 	"github.com/tandem-lb/tandem/cluster/pulse/mirror"
 	"github.com/tandem-lb/tandem/configs"
@@ -72,6 +73,15 @@ func beatPaths(cfg *configs.Config) []pulse.Path {
 	var ps []pulse.Path
 	for _, w := range cfg.Cluster.Paths {
 		ps = append(ps, pulse.Path{Bind: w.Bind, Peers: w.Peers})
+	}
+	return ps
+}
+
+// streamPaths are the same for the streams.
+func streamPaths(cfg *configs.Config) []peer.Path {
+	var ps []peer.Path
+	for _, w := range cfg.Cluster.Paths {
+		ps = append(ps, peer.Path{Bind: w.Bind, Peers: w.Peers})
 	}
 	return ps
 }
