@@ -59,6 +59,7 @@ func (c *checker) config(f *fileConfig) *Config {
 			brief(cfg.Drain), brief(cfg.Drain+5*time.Second))
 	}
 	cfg.Admin.Socket = c.socket(f.Admin.Socket, cfg.RunDir)
+	cfg.Notify = c.notify(f)
 	c.dirs(f, cfg)
 	c.cross(f)
 	cfg.VIP.Neighbours = neighbours(cfg)
