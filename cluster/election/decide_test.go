@@ -51,3 +51,22 @@ func TestLeaderHoldsTheNewestTerm(t *testing.T) {
 		t.Errorf("beside a peer with an old term, a leader with term 4 decides {hold %v, term %d}, want to hold term 4", d.Hold, d.Term)
 	}
 }
+
+// Gossip told of a claim before the claimant's beat did: its last beat, from before the claim, is no proof that nobody holds.
+// Found by test/sim, when both nodes of a pair start in the same millisecond.
+func TestTermOfAnUnknownOwnerIsNotAccountedForByOlderBeats(t *testing.T) {
+	p := election.Policy{Name: "lb1", Priority: 100, Settle: time.Second}
+	v := election.View{
+		Self:     election.Self{Started: start.Add(-time.Second), LinkUp: true, Fit: true, Term: 2, Newest: 4},
+		Peers:    []election.Peer{{Name: "lb2", HeardAt: start.Add(-time.Millisecond), Fit: true, HearsMe: true, HearsOthers: true, Term: 3, Newest: 3}},
+		Expected: 1,
+	}
+	d := election.Decide(p, v, start)
+	if d.Hold {
+		t.Fatal("claimed beside a peer that may have claimed since its last beat")
+	}
+	v.Memo, v.Peers[0].Newest, v.Peers[0].HeardAt = d.Memo, 4, start.Add(time.Millisecond)
+	if d := election.Decide(p, v, start.Add(2*time.Millisecond)); !d.Hold {
+		t.Errorf("did not claim beside a peer that knows of the newest term, and does not hold: %s", d.Reason)
+	}
+}

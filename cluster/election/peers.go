@@ -52,8 +52,8 @@ func (s *scene) unhearing(grace time.Duration) (Peer, bool) {
 
 // accounted reports whether the last claim is known to have ended: its owner is heard and does not hold, or is dead, or has
 // left. Then nobody needs to be looked for on the wire. Where the owner is unknown, or this node itself, every peer must be
-// accounted for. What a peer said longer ago than failover/4 does not count: it may have claimed since. It assumes that no
-// fresh peer holds.
+// accounted for. What a peer said longer ago than failover/4, or before it knew of the newest term (gossip may be quicker than its beats), does not
+// count: it may have claimed since. It assumes that no fresh peer holds.
 func (s *scene) accounted() (ok bool, why Reason, peer string) {
 	if s.memo.late || s.memo.despite {
 		return false, "", ""
@@ -62,7 +62,7 @@ func (s *scene) accounted() (ok bool, why Reason, peer string) {
 	doubt := s.doubt()
 	known, owners := 0, 0
 	for _, q := range s.peers {
-		ok := q.HeardAt.After(doubt) && (q.Crashed || q.Left || s.fresh(q) && !s.passed(q.HeardAt.Add(s.p.Failover/4)))
+		ok := q.HeardAt.After(doubt) && (q.Crashed || q.Left || s.fresh(q) && max(q.Term, q.Newest) >= s.newest && !s.passed(q.HeardAt.Add(s.p.Failover/4)))
 		owner := q.Term == s.newest && s.newest > 0
 		switch {
 		case owner && !ok:

@@ -59,14 +59,16 @@ func runSeeds(t *testing.T, story func(*world)) {
 func runSeed(t *testing.T, seed uint64, level hclog.Level, story func(*world)) {
 	dir := tempDir(t)
 	var log buffer
+	defer func() { // synctest.Test does not return after a failure
+		if t.Failed() || *seedFlag != 0 {
+			t.Logf("seed %d (again: go test ./test/sim -run '%s' -seed %d)\n%s", seed, strings.SplitN(t.Name(), "/", 2)[0], seed, log.String())
+		}
+	}()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, seed, 2, dir, &log, level)
 		defer w.end()
 		story(w)
 	})
-	if t.Failed() || *seedFlag != 0 {
-		t.Logf("seed %d (again: go test ./test/sim -run '%s' -seed %d)\n%s", seed, strings.SplitN(t.Name(), "/", 2)[0], seed, log.String())
-	}
 }
 
 // tempDir is in memory where it can be: daemons wait for the disk when they keep their terms.
