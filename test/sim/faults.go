@@ -20,6 +20,18 @@ type limits struct {
 	must  bool          // it must move
 }
 
+// noisy are the limits where frames get lost, come twice, or late: among them may be the end of a stream, so that silence must tell of a crash, the first
+// announcement, and a question or its answer, three times in a row.
+func (l limits) noisy() limits {
+	l.fresh = max(l.gap, l.fresh) + 3500*time.Millisecond
+	if l.gap > instant {
+		l.gap += 300 * time.Millisecond
+	}
+	l.gap += 60 * time.Millisecond
+	l.dual += 10 * time.Millisecond
+	return l
+}
+
 const (
 	instant = 2 * time.Millisecond // what no client notices; a question for the way takes 200 µs
 	rest    = 3 * time.Second      // after a fault, for all to be well again

@@ -115,6 +115,9 @@ func (w *world) stories(n int) {
 func (w *world) check(what string, l limits) {
 	w.t.Helper()
 	r := w.judge.turn()
+	if w.seg.noise.loss > 0 {
+		l = l.noisy()
+	}
 	fail := func(format string, args ...any) {
 		w.t.Errorf("%s: %s", what, fmt.Sprintf(format, args...))
 		w.trace("FAILED: %s: %s", what, fmt.Sprintf(format, args...))

@@ -74,6 +74,9 @@ func newWorld(t testing.TB, seed uint64, nodes int, dir string, log io.Writer, l
 		c.plugIn(w.seg, fmt.Sprintf("c%d", i+1), hardware(3, i), number(100, i), virtual())
 		w.clients = append(w.clients, c)
 	}
+	if w.dice.IntN(2) == 0 {
+		w.seg.noise = noise{loss: 0.02 * w.dice.Float64(), twice: 0.02, late: 0.1, jitter: time.Duration(w.dice.Int64N(int64(2 * time.Millisecond)))}
+	}
 	w.judge.clients = w.clients
 	w.seg.changed = w.judge.look
 	for _, n := range w.nodes {
@@ -176,4 +179,4 @@ func (w *world) end() {
 
 // stray is how long memberlist's timers and probes, which nobody can wait for, go on after its end. Then the clock stops: a goroutine that is still there
 // makes the bubble panic.
-const stray = 10 * time.Second
+const stray = 3 * time.Second
