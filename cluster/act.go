@@ -28,6 +28,7 @@ func (n *Node) act(ctx context.Context, v election.View, f Facts, d election.Dec
 	hold := d.Hold || resetting
 	n.VIP.Want(Wish{Hold: hold, Term: n.term, Quiet: hold && (quiet || resetting), Check: d.Check, Reason: d.Reason.String()})
 	n.silenced(ctx, f)
+	n.tellVotes(v, d, now)
 	if n.taking(v, now) {
 		n.prepared(ctx, f)
 	}
@@ -70,15 +71,12 @@ func (n *Node) publish(v election.View, f Facts, d election.Decision, now time.T
 		HearsOthers: n.hearsOthers(v, f, now), Served: v.Self.Served,
 		Late: d.Late, Answered: d.Answered, Settling: !d.Settled, Leaving: n.leaving,
 		Maintenance: n.maintenance, ByHand: d.ByHand,
+		Witness: n.Policy.Witness, Quorate: d.Quorate, Asks: d.Ask && !n.going,
 	})
 	m := n.Meta
 	m.Term, m.Holds, m.Fit, m.MACs = n.newest, holds, v.Self.Fit && !n.maintenance, f.MACs
 	n.Gossip.SetMeta(m)
-	s := n.report(v, f, d, now)
-	n.status.Store(s)
-	if n.Tell != nil {
-		n.Tell(*s)
-	}
+	n.status.Store(n.report(v, f, d, now))
 }
 
 // hearsOthers reports whether third parties on the link are heard, as far as there is a reason to doubt it: a peer has fallen silent. What came in

@@ -20,6 +20,10 @@ type Config struct {
 	// KeyFile holds one base64 line of 32 bytes, shared by all nodes; exactly one of KeyFile and Insecure is set.
 	KeyFile  string
 	Insecure bool
+	// Quorum has the nodes vote: nobody holds without the votes of a majority of this node and its peers. The same on all nodes.
+	Quorum bool
+	// Witness: this node only votes; it has no VIP, and needs no privileges.
+	Witness  bool
 	Priority int // 1..254; default 100; larger is preferred
 	// Preempt lets this node take over from a leader of lower priority after PreemptDelay (default 30 s). Off by default: a returning node changes nothing.
 	Preempt      bool

@@ -101,6 +101,9 @@ func (n *Node) point(to string) {
 func (n *Node) silenced(ctx context.Context, f Facts) {
 	if n.going && f.Quiet && n.ready {
 		n.ready = false
+		if n.Votes != nil {
+			n.Votes.Hurry() // the voters are free for the peer
+		}
 		n.send(ctx, n.giving.To, peer.Message{Kind: peer.Go, Term: n.giving.Term})
 	}
 }

@@ -30,7 +30,7 @@ func (n *Node) judged(f Fitness, now time.Time) {
 func (n *Node) agrees(members []gossip.Member) bool {
 	for _, m := range members {
 		there := m.State == gossip.Alive || m.State == gossip.Suspect
-		if there && m.Meta.ConfigHash != n.Meta.ConfigHash && m.Name != n.Policy.Name {
+		if there && m.Meta.ConfigHash != 0 && m.Meta.ConfigHash != n.Meta.ConfigHash && m.Name != n.Policy.Name {
 			return false
 		}
 	}

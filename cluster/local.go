@@ -78,6 +78,16 @@ type Pulse interface {
 	Changed() <-chan struct{}
 }
 
+// Votes is where the votes of this node and of the others are counted.
+type Votes interface {
+	// Granted is until when a majority lets this node hold; zero or past: it does not.
+	Granted() time.Time
+	// Granting is the life that this node's own vote is granted to; 0: nobody.
+	Granting() uint64
+	// Hurry sends a beat now: something that the voters wait for has become a fact.
+	Hurry()
+}
+
 // Streams is where messages of other nodes come from and go to.
 type Streams interface {
 	Send(ctx context.Context, node string, m peer.Message) error

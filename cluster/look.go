@@ -46,6 +46,9 @@ func (n *Node) look(ctx context.Context, now time.Time) (election.View, Facts) {
 			v.Peers[i].Reach = 0
 		}
 	}
+	if n.Votes != nil {
+		v.Self.GrantedTill = n.Votes.Granted()
+	}
 	return v, facts
 }
 
@@ -99,6 +102,8 @@ func (n *Node) lookAtPeers(ctx context.Context, members []gossip.Member, now tim
 			HearsMe: b.HearsMe, DeafFor: b.DeafFor, HearsOthers: b.Beat.HearsOthers,
 			Served: b.Beat.Served, Late: b.Beat.Late, Answered: b.Beat.Answered, Settling: b.Beat.Settling, Leaving: b.Beat.Leaving,
 			Maintenance: b.Beat.Maintenance, ByHand: b.Beat.ByHand,
+			Witness: b.Beat.Witness, Votes: b.Beat.Vote.Set != 0, Voter: n.Set != 0 && b.Beat.Vote.Set == n.Set,
+			Quorate: b.Beat.Quorate, Asks: b.Beat.Asks,
 		}
 	}
 	return slices.SortedFunc(maps.Values(byName), func(a, b election.Peer) int {

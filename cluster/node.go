@@ -33,6 +33,9 @@ type Options struct {
 	Pulse   Pulse
 	Streams Streams
 	Gossip  Gossip
+	// Votes is where the votes are counted; nil without Policy.Quorum. Set is the hash of this node's voters.
+	Votes Votes
+	Set   uint64
 	// Fitness is asked at every turn; FitnessChanged wakes the loop.
 	Fitness        func() Fitness
 	FitnessChanged <-chan struct{}
@@ -44,8 +47,6 @@ type Options struct {
 	Journal Journal
 	// VIPs are the addresses, for the log.
 	VIPs string
-	// Tell is called at every turn of the loop with what the node is then; nil: nobody is told. It must not block.
-	Tell func(Status)
 	// Feed is called at every turn of the loop: the watchdog's food. It must not block.
 	Feed func()
 	Log  hclog.Logger
@@ -104,6 +105,7 @@ type Node struct {
 	resetBy     time.Time
 	meeting     meeting
 	vacant      vacancy
+	voting      voting
 
 	maintenance bool // an operator keeps this node from leading
 	word        election.Word

@@ -49,6 +49,12 @@ func (c *checker) config(f *fileConfig) *Config {
 	}
 	cfg.Cluster = c.cluster(&f.Cluster)
 	cfg.Cluster.Node = cfg.Node
+	cfg.Admin.Socket = c.socket(f.Admin.Socket, cfg.RunDir)
+	c.dirs(f, cfg)
+	if cfg.Cluster.Witness {
+		c.witness(f)
+		return cfg
+	}
 	cfg.VIP = c.vip(&f.VIP, cfg.Cluster.Failover)
 	cfg.VIP.Node, cfg.VIP.RunDir = cfg.Node, cfg.RunDir
 	cfg.Pools = c.readPools(&f.Pools)
@@ -58,9 +64,6 @@ func (c *checker) config(f *fileConfig) *Config {
 		c.warn(f.Drain.place, "%s is longer than tandem.service waits for a stop (45s): systemd would kill the daemon; raise TimeoutStopSec= to %s or more (systemctl edit tandem)",
 			brief(cfg.Drain), brief(cfg.Drain+5*time.Second))
 	}
-	cfg.Admin.Socket = c.socket(f.Admin.Socket, cfg.RunDir)
-	cfg.Notify = c.notify(f)
-	c.dirs(f, cfg)
 	c.cross(f)
 	cfg.VIP.Neighbours = neighbours(cfg)
 	return cfg

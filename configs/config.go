@@ -5,7 +5,6 @@ import (
 
 	"github.com/tandem-lb/tandem/cluster"
 	"github.com/tandem-lb/tandem/health"
-	"github.com/tandem-lb/tandem/notify"
 	"github.com/tandem-lb/tandem/proxy"
 	"github.com/tandem-lb/tandem/proxy/pool"
 	"github.com/tandem-lb/tandem/vip"
@@ -24,7 +23,6 @@ type Config struct {
 	Pools     []Pool
 	Track     Track
 	Admin     Admin
-	Notify    []notify.Hook
 }
 
 // Log says how to log.

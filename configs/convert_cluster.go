@@ -36,13 +36,13 @@ func (c *checker) cluster(f *fileCluster) cluster.Config {
 		c.warn(f.PreemptDelay.place, "has no effect without preempt: true")
 	}
 	c.keys(f, &cfg)
-	c.laterModes(f)
 	if c.need(f.block, "bind", f.Bind.set, "this node's own address, such as 10.0.0.11:7946"); f.Bind.set {
 		cfg.Bind = c.clusterBind(f.Bind)
 	}
 	c.readPeers(f, &cfg)
 	c.readMirrors(&f.Mirrors, &cfg)
 	c.readPaths(f, &cfg)
+	c.modes(f, &cfg)
 	return cfg
 }
 
@@ -63,16 +63,6 @@ func (c *checker) keys(f *fileCluster, cfg *cluster.Config) {
 		if err := c.host.Key(cfg.KeyFile); err != nil {
 			c.fact(f.KeyFile.place, "%v", err)
 		}
-	}
-}
-
-// laterModes lets the modes of later versions stand as long as they ask for nothing.
-func (c *checker) laterModes(f *fileCluster) {
-	if c.flag(f.Quorum) {
-		c.bad(f.Quorum.place, "true comes in a later version; this version has the pair mode only: write false, or leave the key out")
-	}
-	if c.flag(f.Witness) {
-		c.bad(f.Witness.place, "true comes in a later version; this version has nodes that can lead only: write false, or leave the key out")
 	}
 }
 

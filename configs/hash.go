@@ -24,6 +24,9 @@ func Hash(c *Config) uint64 {
 	write := func(format string, args ...any) { _, _ = fmt.Fprintf(h, format+"\n", args...) }
 	write("tandem config 1")
 	write("cluster %s %d", c.Cluster.Name, c.Cluster.Failover)
+	if c.Cluster.Quorum {
+		write("quorum")
+	}
 	write("lease %d", c.VIP.Lease)
 	if n := len(c.Cluster.Paths); n > 0 {
 		write("paths %d", n)

@@ -95,6 +95,9 @@ func (l *loop) open(now time.Time) {
 		mode = fence.Quiet
 	}
 	err := k.lease.open(l.ticket, l.decided, mode)
+	if errors.Is(err, errNoVotes) {
+		return // their coming wakes the loop
+	}
 	l.armed = false
 	l.claimFailed(err, now)
 	if err != nil {
@@ -123,6 +126,9 @@ func (l *loop) turnGate(now time.Time) {
 	}
 	before := time.Now()
 	err := k.lease.turn(to)
+	if errors.Is(err, errNoVotes) {
+		return
+	}
 	news := l.fail("turn the gate", err)
 	switch {
 	case news:

@@ -21,6 +21,8 @@ type Config struct {
 	Lease time.Duration
 	// Failover is the gate's timeout and equals the silence after which a peer claims; default 200 ms.
 	Failover time.Duration
+	// Votes has every lease that lets the VIP be found (by ARP and ND) prolonged by votes only: see Keeper.Vote. It needs a gate.
+	Votes bool
 	// Refresh is the time between announcements while holding; default 60 s; negative: never.
 	Refresh time.Duration
 	// Neighbours are further on-link addresses (backends) that may be asked, to tell a dead peer from a deaf self. Optional.

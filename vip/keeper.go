@@ -44,7 +44,7 @@ func New(cfg Config, sys System, log hclog.Logger) (*Keeper, error) {
 	k := &Keeper{
 		cfg: cfg, links: cfg.Links(), sys: sys, log: log.Named("vip"),
 		poke: make(chan struct{}, 1), changed: make(chan struct{}, 1),
-		lease: &lease{clock: sys.Clock, budget: cfg.Failover},
+		lease: &lease{clock: sys.Clock, budget: cfg.Failover, votes: cfg.Votes},
 	}
 	for _, p := range cfg.All() {
 		k.vips = append(k.vips, p.Addr())

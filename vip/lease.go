@@ -13,6 +13,7 @@ import (
 type lease struct {
 	clock  func() time.Duration
 	budget time.Duration // Config.Failover
+	votes  bool          // Config.Votes
 
 	mu     sync.Mutex // guards the rest
 	gate   Gate       // nil: this host has none; then the clock alone decides
@@ -21,6 +22,7 @@ type lease struct {
 	lost   bool          // it ended by itself; until settle
 	gone   bool          // the gate's tables have been removed by somebody
 	late   time.Duration // how long it had not been served when it was lost
+	ballot ballot        // with votes
 	err    error         // of the last attempt to prolong that neither succeeded nor said that it is lost
 }
 
@@ -75,7 +77,7 @@ func (l *lease) renew() (held, kept bool) {
 		l.proven = now
 		return true, true
 	}
-	if !l.gone && now-l.proven < l.budget/renewals {
+	if !l.gone && now-l.proven < l.budget/renewals || l.votes && l.mode == fence.Open { // see vote
 		return true, true
 	}
 	switch err := l.gate.Turn(l.mode, l.mode); {
@@ -97,6 +99,7 @@ func (l *lease) lose(now time.Duration) {
 	l.late, l.lost, l.mode = now-l.proven, true, fence.Shut
 	if l.gate != nil {
 		l.err = l.gate.Shut() // what is left of it
+		l.ballot.unsure = l.err != nil && !errors.Is(l.err, fence.ErrGone)
 	}
 }
 
@@ -140,6 +143,7 @@ func (l *lease) shut() error {
 		l.gone = true
 		return nil
 	}
+	l.ballot.unsure = err != nil
 	return err
 }
 
@@ -148,10 +152,10 @@ func (l *lease) arm(ticket uint32, decided time.Duration) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.gate != nil {
-		err := l.gate.Arm(ticket)
+		err := l.gate.Arm(ticket | claimTickets)
 		if errors.Is(err, fence.ErrGone) {
 			if err = l.gate.Install(fence.Shut); err == nil {
-				err = l.gate.Arm(ticket)
+				err = l.gate.Arm(ticket | claimTickets)
 			}
 		}
 		if err != nil {
@@ -170,11 +174,14 @@ func (l *lease) open(ticket uint32, decided time.Duration, m fence.Mode) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.clock()
+	if l.votes && m == fence.Open {
+		return l.elect(now)
+	}
 	if l.gate == nil {
 		if now-decided > l.budget {
 			return errLate
 		}
-	} else if err := l.gate.Open(ticket, m); errors.Is(err, fence.ErrLapsed) {
+	} else if err := l.gate.Open(ticket|claimTickets, m); errors.Is(err, fence.ErrLapsed) {
 		return errLate
 	} else if err != nil {
 		return err
@@ -194,6 +201,9 @@ func (l *lease) turn(to fence.Mode) error {
 		return nil
 	}
 	now := l.clock()
+	if l.votes {
+		return l.turnByVotes(now, to)
+	}
 	err := l.gate.Turn(l.mode, to)
 	switch {
 	case err == nil:
@@ -214,6 +224,9 @@ func (l *lease) restore() error {
 	now := l.clock()
 	if l.mode != fence.Shut && now-l.proven > l.budget {
 		l.lose(now)
+	}
+	if l.votes {
+		l.mode = fence.Shut // and opened again by the next votes
 	}
 	if err := l.gate.Install(l.mode); err != nil {
 		return err

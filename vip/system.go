@@ -36,6 +36,9 @@ type Gate interface {
 	Arm(ticket uint32) error
 	Open(ticket uint32, m fence.Mode) error
 	Turn(from, to fence.Mode) error
+	Renew(ticket uint32, from, to fence.Mode) error
+	Disarm() error
+	Quieten() error
 	Shut() error
 	Check() error
 	Close() error

@@ -25,6 +25,8 @@ func Decide(p Policy, v View, now time.Time) Decision {
 	d.Settled = s.settled()
 	d.Late = s.memo.late
 	d.Answered = s.answered()
+	d.Quorate = s.p.Quorum && s.quorate()
+	d.Ask = d.Ask || s.p.Quorum && d.Hold
 	d.ByHand = d.Hold && s.byHand()
 	d.Wake = s.wake
 	d.Memo = s.memo
@@ -82,6 +84,8 @@ func (s *scene) decide() Decision {
 	self := s.v.Self
 	s.since(&s.memo.clearAt, s.telling())
 	switch {
+	case s.p.Witness:
+		return s.stay(ReasonWitness, "")
 	case !self.LinkUp:
 		return s.stay(ReasonLinkDown, "")
 	case self.Maintenance:
@@ -102,7 +106,7 @@ func (s *scene) stay(why Reason, peer string) Decision {
 	if why != ReasonUnheard {
 		s.memo.yieldAt = time.Time{}
 	}
-	if why != ReasonBetter {
+	if why != ReasonBetter && why != ReasonVoting {
 		s.memo.readyAt = time.Time{}
 	}
 	return Decision{Reason: why, Peer: peer}

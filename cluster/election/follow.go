@@ -24,6 +24,9 @@ func (s *scene) follow() Decision {
 	if !s.settled() {
 		return s.settle()
 	}
+	if s.byVotes() {
+		return s.stand(ReasonElected, s.silent(), false)
+	}
 	s.memo.despite = s.memo.despite && yield
 	if yield && !s.memo.despite {
 		s.since(&s.memo.yieldAt, true)
@@ -55,7 +58,7 @@ func (s *scene) mayTake() bool {
 		return false
 	case !t.At.After(latest(s.doubt(), self.WishAt)), !from.HeardAt.After(s.doubt()), s.now.Sub(t.At) >= 4*s.p.Handover:
 		return false
-	case t.Term < s.newest, t.Term <= self.Term:
+	case t.Term < s.newest, t.Term <= self.Term, s.p.Quorum && !s.quorate():
 		return false
 	}
 	for _, q := range s.peers {
@@ -69,7 +72,7 @@ func (s *scene) mayTake() bool {
 // standby is the decision beside a peer that holds.
 func (s *scene) standby(h Peer) Decision {
 	d := s.stay(ReasonPeerHolds, h.Name)
-	d.Check = s.settledHalf() && s.quiet(h) && !s.outdated()
+	d.Check = s.settledHalf() && s.quiet(h) && !s.outdated() && !s.byVotes()
 	s.memo.despite = false
 	if h.Term > s.v.Self.Term && h.HeardAt.After(s.doubt()) {
 		s.memo.late = false // somebody has claimed since: what this node slept through is settled
@@ -90,7 +93,7 @@ func (s *scene) wants(h Peer) bool {
 // settle is the decision while listening after the start. The wire check runs in its second half, so that it costs nothing.
 func (s *scene) settle() Decision {
 	d := s.stay(ReasonSettling, "")
-	d.Check = s.settledHalf() && !s.outdated()
+	d.Check = s.settledHalf() && !s.outdated() && !s.byVotes()
 	return d
 }
 
@@ -101,12 +104,18 @@ func (s *scene) quiet(q Peer) bool { return s.now.Sub(q.HeardAt) >= s.p.Failover
 
 // stand is the decision of a node that may claim: it does, unless a better candidate should.
 func (s *scene) stand(why Reason, peer string, check bool) Decision {
+	if s.granted() {
+		return s.claim(s.next(), ReasonElected, peer)
+	}
 	n, better := s.betterPeers()
 	s.since(&s.memo.readyAt, true)
-	if n > 0 && !s.passed(s.memo.readyAt.Add(time.Duration(n)*s.p.Stagger)) {
+	if n > 0 && !s.passed(s.memo.readyAt.Add(time.Duration(n)*s.p.Stagger+s.courtesy())) {
 		d := s.stay(ReasonBetter, better)
 		d.Check = check
 		return d
+	}
+	if s.p.Quorum {
+		return s.ask(peer, check)
 	}
 	return s.claim(s.next(), why, peer)
 }

@@ -15,6 +15,9 @@ func (s *scene) lead() Decision {
 			return s.stay(ReasonHandedOver, q.Name)
 		}
 	}
+	if s.p.Quorum && !s.granted() && !s.between() {
+		return s.stay(ReasonNoQuorum, "")
+	}
 	rival, why, lost := s.meet()
 	if lost {
 		return s.stay(why, rival)
@@ -65,8 +68,8 @@ func (s *scene) meet() (rival string, why Reason, lost bool) {
 		if !s.fresh(q) || !q.Holds {
 			continue
 		}
-		if s.ordered(q) {
-			continue // it lets go as soon as it hears of this claim
+		if s.ordered(q) || self.Holds && s.votesWith(q) {
+			continue // it lets go as soon as it hears of this claim, or had to before it
 		}
 		if !self.Holds {
 			return q.Name, ReasonPeerHolds, true // nothing is lost yet by giving way

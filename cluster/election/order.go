@@ -35,7 +35,7 @@ func (s *scene) own() standing {
 func (s *scene) betterPeers() (n int, name string) {
 	best := s.own()
 	for _, q := range s.peers {
-		if !s.fresh(q) || !q.Fit || q.Leaving || s.deaf(q) || compare(s.standing(q), s.own()) >= 0 {
+		if !s.fresh(q) || !q.Fit || q.Leaving || s.deaf(q) || s.outvoted(q) || compare(s.standing(q), s.own()) >= 0 {
 			continue
 		}
 		n++
@@ -68,7 +68,7 @@ func (s *scene) deaf(q Peer) bool {
 func (s *scene) heir(ok func(Peer) bool) string {
 	var best standing
 	for _, q := range s.peers {
-		if !s.fresh(q) || !q.Fit || q.Leaving || !q.HearsMe || q.Holds || !ok(q) {
+		if !s.fresh(q) || !q.Fit || q.Leaving || !q.HearsMe || q.Holds || q.Votes && !q.Quorate || !ok(q) {
 			continue
 		}
 		if c := s.standing(q); best.name == "" || compare(c, best) < 0 {

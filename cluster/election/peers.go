@@ -37,7 +37,7 @@ func (s *scene) peer(name string) (Peer, bool) {
 // the chatter of others some milliseconds before the next beat.
 func (s *scene) unhearing(grace time.Duration) (Peer, bool) {
 	for _, q := range s.peers {
-		if !s.fresh(q) || q.Holds || !q.Fit || q.Settling || q.Leaving || q.Answered {
+		if !s.fresh(q) || q.Holds || !q.Fit || q.Settling || q.Leaving || q.Answered || s.votesWith(q) {
 			continue
 		}
 		if q.HearsMe || !q.HearsOthers || q.DeafFor < s.p.Failover*3/4 {
@@ -74,7 +74,7 @@ func (s *scene) accounted() (ok bool, why Reason, peer string) {
 		case owner:
 			why, peer = ReasonVacant, ""
 		}
-		known += yes(ok)
+		known += yes(ok && !q.Witness)
 		owners += yes(owner)
 	}
 	if owners > 0 && s.v.Self.Term != s.newest {

@@ -12,6 +12,7 @@ const (
 	ReasonAlone     Reason = "alone"              // no peer was heard since the start and nobody answers on the wire
 	ReasonForeign   Reason = "foreign-answers"    // silence; who answers on the wire is no peer, and did so for longer than a lease can last
 	ReasonUnclaimed Reason = "unclaimed"          // the peer that does not hear this node should have claimed and did not
+	ReasonElected   Reason = "elected"            // a majority of the voters has granted its votes
 	ReasonOrdered   Reason = "handover"           // the leader ordered this node to take over
 	ReasonByHand    Reason = "by-hand"            // an operator said that this node leads
 	ReasonHolds     Reason = "holds"              // it holds, and why it claimed is not known: the Memo was not handed back
@@ -42,6 +43,9 @@ const (
 	ReasonForeignWait  Reason = "foreign-wait" // somebody who is no peer answers on the wire: waiting as long as a lease can last
 	ReasonInUse        Reason = "in-use"       // somebody answers on the wire, and may be a peer that was never heard since the start
 	ReasonTelling      Reason = "telling"      // about to claim on silence, and telling a peer that may hear this node
+	ReasonWitness      Reason = "witness"      // this node votes and never holds
+	ReasonNoQuorum     Reason = "no-quorum"    // this node has not, or cannot get, the votes of a majority
+	ReasonVoting       Reason = "voting"       // asked for the votes, which are not all there: the last holder's lease may still run
 	ReasonBetter       Reason = "better-peer"  // a better candidate should claim; waiting in case it does not
 )
 
@@ -117,6 +121,14 @@ func (r Reason) String() string {
 		return "somebody answers on the wire who may be a peer that was never heard"
 	case ReasonTelling:
 		return "the others must hear first that this node is about to claim"
+	case ReasonElected:
+		return "a majority of the voters granted it"
+	case ReasonWitness:
+		return "this node is a witness: it votes and never leads"
+	case ReasonNoQuorum:
+		return "the votes of a majority are missing"
+	case ReasonVoting:
+		return "the votes were asked for, and a majority has not granted them yet"
 	case ReasonBetter:
 		return "a better candidate should claim"
 	}

@@ -13,8 +13,12 @@ type Policy struct {
 	Settle       time.Duration // listening time after the start
 	Stagger      time.Duration // further wait per better-ranked candidate, when nobody holds; default Failover/4
 	Handover     time.Duration // how long an ordered handover may take before it is cancelled; default 50 ms
-	ForeignWait  time.Duration // how long a strange answer on the wire delays a claim: the address lease and a margin; default 2.5 s
 	ReachHold    time.Duration // how long a peer must reach more than this node before the VIP moves to it for that; default 5 s
+	// Quorum has a claim wait for the votes of a majority of Voters nodes, this one included. Witness: this node votes and never holds.
+	Quorum      bool
+	Witness     bool
+	Voters      int
+	ForeignWait time.Duration // how long a strange answer on the wire delays a claim: the address lease and a margin; default 2.5 s
 }
 
 // View is all that a node knows at one moment. Times are of this process's monotonic clock; zero means never.
@@ -40,7 +44,9 @@ type Self struct {
 	Fit     bool      // false only for an absolute reason (link down, later: maintenance, lost quorum)
 	Rank    int       // how unfit this node is for relative reasons; 0 is best
 	Reach   int       // how unfit it is further for what it does not reach; 0 is best, or that it does not compare with that of the peers
-	LateAt  time.Time // when this process last noticed that it, or its gate, had not been served for longer than Failover
+	// GrantedTill is until when the votes of a majority allow this node to hold, if no more come; zero or past: no majority. Unused without Quorum.
+	GrantedTill time.Time
+	LateAt      time.Time // when this process last noticed that it, or its gate, had not been served for longer than Failover
 	// Served: client frames for the VIP came in while a peer was silent. It stays true until this node lets go, or hears every peer and none
 	// of them holds: both sides of a meeting compare it, so it must not fall while they meet.
 	Served  bool
@@ -103,6 +109,11 @@ type Peer struct {
 	Leaving     bool // it was asked to stop
 	Maintenance bool // an operator keeps it from leading
 	ByHand      bool // its Decision.ByHand
+	Witness     bool // it never holds
+	Votes       bool // it holds by votes only: Policy.Quorum
+	Voter       bool // it is of this node's own voters
+	Quorate     bool // its Decision.Quorate
+	Asks        bool // its Decision.Ask
 }
 
 // Wire is what the check of the wire (ARP and ND probes for the VIPs) says. It runs while a Decision asks for it.
@@ -129,12 +140,16 @@ type Decision struct {
 	HandTerm uint64
 	// HandByHand goes into the order: it is an operator's word that HandTo leads.
 	HandByHand bool
-	ByHand     bool      // this node holds because an operator said so: told by beat
-	Wants      bool      // this node would take over by preemption: told to the leader by beat
-	Settled    bool      // false while the node still listens after its start: told by beat
-	Late       bool      // this node let go because it was late and has not claimed since: told by beat
-	Answered   bool      // a peer that may be silent answers on the wire, so this node will not claim: told by beat
-	Wake       time.Time // ask again at this moment at the latest; zero: only when something changes
+	ByHand     bool // this node holds because an operator said so: told by beat
+	// Ask the voters. Who holds, or is to hold, asks all the time.
+	Ask bool
+	// Quorate: this node hears a majority of its voters, itself included, and is heard by them: told by beat.
+	Quorate  bool
+	Wants    bool      // this node would take over by preemption: told to the leader by beat
+	Settled  bool      // false while the node still listens after its start: told by beat
+	Late     bool      // this node let go because it was late and has not claimed since: told by beat
+	Answered bool      // a peer that may be silent answers on the wire, so this node will not claim: told by beat
+	Wake     time.Time // ask again at this moment at the latest; zero: only when something changes
 	// Memo goes into the next View, unchanged.
 	Memo Memo
 }

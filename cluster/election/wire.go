@@ -24,7 +24,7 @@ func (s *scene) wire() (ok bool, why Reason, peer string) {
 	case w.Probes >= unanswered:
 	case s.answeredSince(w.PeerAt) && !s.passed(w.PeerAt.Add(s.p.Failover)):
 		return false, ReasonPathBroken, w.PeerName
-	case s.answeredSince(w.ForeignAt) && len(s.peers) < s.v.Expected:
+	case s.answeredSince(w.ForeignAt) && s.leaders() < s.v.Expected:
 		return false, ReasonInUse, "" // a peer that this node has never heard has a MAC that it does not know
 	case s.answeredSince(w.ForeignAt):
 		if !s.passed(latest(w.Since, w.PeerAt).Add(s.p.ForeignWait)) {

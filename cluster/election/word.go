@@ -52,6 +52,8 @@ const (
 	ObstacleSettling    Obstacle = "settling"
 	ObstacleDeaf        Obstacle = "deaf"
 	ObstacleHolds       Obstacle = "holds"
+	ObstacleWitness     Obstacle = "witness"
+	ObstacleNoQuorum    Obstacle = "no-quorum"
 )
 
 // String says it of a node, as in "lb2 is silent".
@@ -79,6 +81,10 @@ func (o Obstacle) String() string {
 		return "does not hear this node"
 	case ObstacleHolds:
 		return "holds already"
+	case ObstacleWitness:
+		return "is a witness, which never leads"
+	case ObstacleNoQuorum:
+		return "does not hear a majority of the voters"
 	}
 	return string(o)
 }
@@ -96,6 +102,8 @@ func (s *scene) obstacle(name string) Obstacle {
 		return ObstacleCrashed
 	case !s.fresh(q):
 		return ObstacleSilent
+	case q.Witness:
+		return ObstacleWitness
 	case q.Maintenance:
 		return ObstacleMaintenance
 	case q.Leaving:
@@ -108,6 +116,8 @@ func (s *scene) obstacle(name string) Obstacle {
 		return ObstacleDeaf
 	case q.Holds:
 		return ObstacleHolds
+	case q.Votes && !q.Quorate:
+		return ObstacleNoQuorum
 	}
 	return ""
 }

@@ -25,6 +25,9 @@ type Config struct {
 	// too, because no path to them works in both directions; often the empty set. It is called on the beat thread: it must not block, and copies the data.
 	Mirror func(beat []byte, peers uint16)
 
+	// Votes has beats carry votes; nil: pair mode.
+	Votes *Votes
+
 	// Cluster is the cluster's name; nodes of clusters with other names ignore each other. May be empty.
 	Cluster string
 	// Transport carries the datagrams; nil: a UDP socket on Bind, served by a thread with real-time priority where that is allowed.
@@ -62,6 +65,10 @@ type Beat struct {
 	Settling    bool // the sender still listens after its start
 	Maintenance bool // an operator keeps the sender from leading
 	ByHand      bool // the sender holds because an operator said so
+	Witness     bool // the sender votes and never holds
+	Quorate     bool // the sender hears a majority of its voters and is heard by them
+	Asks        bool // the sender would hold, or holds, by votes
+	Vote        Vote // filled in by Pulse
 }
 
 // Peer is what is known of one peer from its beats.

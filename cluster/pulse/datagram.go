@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tandem-lb/tandem/cluster/peer/seal"
+	"github.com/tandem-lb/tandem/cluster/quorum"
 )
 
 // A beat on the wire, version 1, big endian:
@@ -26,6 +27,7 @@ import (
 //	52  1  number of paths of the sender
 //	53  2  reach
 //	55     name
+//	       of those that vote: hash of the voters (8), granted to (8), for which round (8), seat (1), plea (1)
 //	       echoes: boot (8), sequence number last heard (8), age in ms (4, top bit: never accepted), and, if accepted, for each path
 //	       of the sender how long ago it last heard that node on it, in ms (2)
 //	       seal (16)
@@ -33,10 +35,11 @@ const (
 	magic      = "TNDB"
 	version    = 1
 	headSize   = 55
+	voteSize   = 26
 	echoSize   = 20
 	maxEchoes  = maxPeers * (1 + maxCandidates)
 	pathSize   = 2
-	maxSize    = headSize + seal.MaxName + maxEchoes*echoSize + maxPeers*MaxPaths*pathSize + seal.Size // 1287: fits into one frame
+	maxSize    = headSize + seal.MaxName + voteSize + maxEchoes*echoSize + maxPeers*MaxPaths*pathSize + seal.Size // 1313: fits into one frame
 	neverHeard = 1 << 31
 	longAgo    = 1<<16 - 1 // in ms on a path: that long, or never
 )
@@ -51,13 +54,13 @@ const (
 	flagLeaving
 	flagAnswered
 	flagSettling
-	flagRefuses = 1 << 13
-)
-
-// Of the higher bits, 9, 11 and 12 are others'.
-const (
-	flagMaintenance = 1 << 10
-	flagByHand      = 1 << 14
+	flagQuorate
+	flagMaintenance
+	flagWitness
+	flagQuorum // what else is about votes is there
+	flagRefuses
+	flagByHand
+	flagAsks
 )
 
 // echo tells one peer what the sender last heard of it.
@@ -107,6 +110,12 @@ func (d *datagram) appendTo(b []byte) []byte {
 	b = append(b, d.beat.Priority, byte(len(d.name)), byte(d.paths))
 	b = be.AppendUint16(b, d.beat.Reach)
 	b = append(b, d.name...)
+	if v := &d.beat.Vote; v.Set != 0 {
+		b = be.AppendUint64(b, v.Set)
+		b = be.AppendUint64(b, v.To)
+		b = be.AppendUint64(b, v.Round)
+		b = append(b, v.Seat, byte(v.Plea))
+	}
 	for _, e := range d.echoes[:d.n] {
 		b = be.AppendUint64(b, e.boot)
 		b = be.AppendUint64(b, e.seq)
@@ -119,6 +128,14 @@ func (d *datagram) appendTo(b []byte) []byte {
 		}
 	}
 	return b
+}
+
+// valid reports whether v can be what a node says that does, or does not, vote.
+func (v Vote) valid(votes bool) bool {
+	if !votes {
+		return v == Vote{}
+	}
+	return v.Set != 0 && v.Seat < quorum.MaxSeats && v.Plea <= quorum.Free
 }
 
 func wireAge(e echo) uint32 {
@@ -143,8 +160,11 @@ func (d *datagram) decode(b []byte) Cause {
 		return Malformed
 	}
 	d.n, d.paths = int(b[5]), int(b[52])
-	nameLen := int(b[51])
-	if d.n > maxEchoes || d.paths > MaxPaths || len(b) < headSize+nameLen+d.n*echoSize+seal.Size {
+	nameLen, votes := int(b[51]), 0
+	if be.Uint16(b[6:])&flagQuorum != 0 {
+		votes = voteSize
+	}
+	if d.n > maxEchoes || d.paths > MaxPaths || len(b) < headSize+nameLen+votes+d.n*echoSize+seal.Size {
 		return Malformed
 	}
 	d.keyID, d.cluster = be.Uint32(b[8:]), be.Uint32(b[12:])
@@ -155,10 +175,15 @@ func (d *datagram) decode(b []byte) Cause {
 	}
 	setFlags(&d.beat, be.Uint16(b[6:]))
 	d.name = b[headSize : headSize+nameLen]
-	if d.beat.Boot == 0 || d.beat.Seq == 0 || !seal.ValidName(d.name) {
+	rest := b[headSize+nameLen:]
+	if votes > 0 {
+		d.beat.Vote = Vote{Set: be.Uint64(rest), To: be.Uint64(rest[8:]), Round: be.Uint64(rest[16:]), Seat: rest[24], Plea: quorum.Plea(rest[25])}
+		rest = rest[votes:]
+	}
+	if d.beat.Boot == 0 || d.beat.Seq == 0 || !seal.ValidName(d.name) || !d.beat.Vote.valid(votes > 0) {
 		return Malformed
 	}
-	return d.decodeEchoes(b[headSize+nameLen : len(b)-seal.Size])
+	return d.decodeEchoes(rest[:len(rest)-seal.Size])
 }
 
 // decodeEchoes reads the echoes, which are all of b.
@@ -201,6 +226,7 @@ func flags(b *Beat) (f uint16) {
 		{b.Served, flagServed}, {b.Late, flagLate}, {b.Leaving, flagLeaving},
 		{b.Answered, flagAnswered}, {b.Settling, flagSettling}, {b.Refuses, flagRefuses},
 		{b.Maintenance, flagMaintenance}, {b.ByHand, flagByHand},
+		{b.Witness, flagWitness}, {b.Vote.Set != 0, flagQuorum}, {b.Quorate, flagQuorate}, {b.Asks, flagAsks},
 	} {
 		if x.on {
 			f |= x.bit
@@ -216,4 +242,5 @@ func setFlags(b *Beat, f uint16) {
 	b.Answered, b.Settling = f&flagAnswered != 0, f&flagSettling != 0
 	b.Refuses = f&flagRefuses != 0
 	b.Maintenance, b.ByHand = f&flagMaintenance != 0, f&flagByHand != 0
+	b.Witness, b.Quorate, b.Asks = f&flagWitness != 0, f&flagQuorate != 0, f&flagAsks != 0
 }

@@ -63,7 +63,7 @@ func New(cfg Config, log hclog.Logger) (*Pulse, error) {
 	p.thread = thread{p: p, mac: mac, table: table{
 		name: cfg.Node, boot: cfg.Boot, keyID: key.ID, openID: seal.OpenID(), cluster: seal.Cluster(cfg.Cluster),
 		mac: mac, failover: cfg.Failover, paths: 1 + len(cfg.Paths), peers: map[string]*peerState{},
-	}}
+	}, votes: newVotes(cfg.Votes, cfg.Boot, cfg.Every)}
 	return p, nil
 }
 
@@ -151,7 +151,7 @@ func (p *Pulse) Publish(b Beat) {
 func matters(a, b *Beat) bool {
 	return a.Holds != b.Holds || a.Term != b.Term || a.Newest != b.Newest || a.Fit != b.Fit ||
 		a.Leaving != b.Leaving || a.Wants != b.Wants || a.Late != b.Late || a.Answered != b.Answered || a.Settling != b.Settling ||
-		a.Maintenance != b.Maintenance || a.ByHand != b.ByHand
+		a.Maintenance != b.Maintenance || a.ByHand != b.ByHand || a.Quorate != b.Quorate || a.Asks != b.Asks
 }
 
 // Receive takes a datagram that came by another way than the transport, and arrived at the given time. It copies data. from is for the log only.

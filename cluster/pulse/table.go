@@ -226,7 +226,7 @@ func (t *table) hear(p *peerState, from netip.AddrPort, awake, arrived time.Dura
 
 // sinSeq is the beat without the part that always changes.
 func (b Beat) sinSeq() Beat {
-	b.Seq = 0
+	b.Seq, b.Vote.Round = 0, 0
 	return b
 }
 

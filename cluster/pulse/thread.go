@@ -20,6 +20,7 @@ const (
 type thread struct {
 	p         *Pulse
 	table     table
+	votes     *votes // nil: pair mode
 	mac       *seal.MAC
 	next      time.Time // the planned turn
 	late      bool      // this turn began more than one beat after next
@@ -94,11 +95,12 @@ func (t *thread) send(tr Transport) {
 	p.urgent.Store(false) // before the beat is read: a Publish in between sets it again
 	now := time.Now()
 	t.lastSend = now
+	b := p.beat.Load()
+	t.vote(now, t.table.sent+1, b != nil && b.Asks)
 	if p.cfg.Tick != nil && !p.cfg.Tick(now) {
 		p.count.withheld.Add(1)
 		return
 	}
-	b := p.beat.Load()
 	if b == nil {
 		return
 	}
@@ -136,6 +138,7 @@ func (t *thread) encode(b *Beat) []byte {
 	d.keyID, d.cluster = t.table.keyID, t.table.cluster
 	d.beat = *b
 	d.beat.Seq = t.table.sent
+	t.votes.fill(&d.beat)
 	d.name = append(d.name[:0], b.Node...)
 	now := t.p.board.real(time.Now())
 	t.table.fill(d, now-time.Duration(t.p.board.shift.Load()))
@@ -205,6 +208,7 @@ func (t *thread) take(data []byte, from netip.AddrPort, path int, at time.Durati
 		t.p.news.refused(o.cause, from, t.table.d.name)
 		return
 	}
+	t.hearVote(o.peer)
 	if o.newLife {
 		t.p.news.born(o.peer.name, from)
 	}

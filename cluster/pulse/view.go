@@ -40,6 +40,8 @@ type board struct {
 	plan atomic.Int64
 	// listens is true while the thread runs; without it nobody would be late, and silence is silence.
 	listens atomic.Bool
+	granted atomic.Int64  // until when the votes of a majority let this node hold, since base; 0: there is no majority
+	vote    atomic.Uint64 // the life that this node's own vote is granted to
 }
 
 // real is t in real time.

@@ -80,6 +80,10 @@ only what run_dir's record says was put there by this node. Beside a living daem
 			defer lock.Release()
 			v := cfg.VIP
 			v.Node, v.RunDir, v.Failover = cfg.Node, cfg.RunDir, cfg.Cluster.Failover
+			if cfg.Cluster.Witness {
+				_, err = fmt.Fprintln(c.OutOrStdout(), "nothing to release: a witness puts nothing into the kernel")
+				return err
+			}
 			if err := vip.Sweep(v, newLogger(cfg.Log, c.ErrOrStderr())); err != nil {
 				return err
 			}

@@ -14,6 +14,9 @@ func formations(t *testing.T, tell func(*try, lab.PairConfig)) {
 	for _, c := range []lab.PairConfig{
 		{Nodes: 3},
 		{Nodes: 5},
+		{Nodes: 3, Quorum: true},
+		{Nodes: 3, Witness: true},
+		{Nodes: 5, Quorum: true},
 	} {
 		t.Run(formation(c), func(t *testing.T) {
 			story(t, func(t *try) { tell(t, c) })
@@ -34,6 +37,14 @@ func formation(c lab.PairConfig) string {
 	return name
 }
 
+// dual is how long two may answer: in quorum mode never, otherwise that long.
+func dual(c lab.PairConfig, d time.Duration) time.Duration {
+	if c.Quorum || c.Witness {
+		return 0
+	}
+	return d
+}
+
 func TestManyPlug(t *testing.T) {
 	formations(t, func(t *try, c lab.PairConfig) {
 		s := start(t, c)
@@ -42,7 +53,7 @@ func TestManyPlug(t *testing.T) {
 		s.must(f.Heal())
 		s.pass(2 * time.Second)
 		r, v := s.seen()
-		s.moved(r, v, time.Second, 100*time.Millisecond)
+		s.moved(r, v, time.Second, dual(c, 100*time.Millisecond))
 		s.ready()
 	})
 }
@@ -53,7 +64,7 @@ func TestManyKill(t *testing.T) {
 		s.KillNode(s.leader.Index)
 		s.takenOver(s.standby)
 		r, v := s.seen()
-		s.moved(r, v, time.Second, lapse)
+		s.moved(r, v, time.Second, dual(c, lapse))
 		s.must(s.StartNode(s.leader.Index))
 		s.pass(2 * time.Second)
 		if st := s.status(s.leader); st.State != api.Standby {
@@ -71,7 +82,7 @@ func TestManyHang(t *testing.T) {
 		s.ContNode(s.leader.Index)
 		s.pass(2 * time.Second)
 		r, v := s.seen()
-		s.moved(r, v, time.Second, 100*time.Millisecond)
+		s.moved(r, v, time.Second, dual(c, 100*time.Millisecond))
 		s.ready()
 	})
 }
@@ -82,7 +93,7 @@ func TestManyHandover(t *testing.T) {
 		s.must(s.TermNode(s.soon(), s.leader.Index))
 		s.takenOver(s.standby)
 		r, v := s.seen()
-		s.moved(r, v, 100*time.Millisecond, 4*step)
+		s.moved(r, v, 100*time.Millisecond, dual(c, 4*step))
 		if r.Failed > 3 { // at most those under way
 			t.Errorf("%d requests failed at a planned end", r.Failed)
 		}

@@ -1,6 +1,7 @@
 package fence
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -14,8 +15,9 @@ import (
 // A batch is a transaction of nftables in the bytes that the kernel reads: built once, sent a hundred times a second.
 // Only its last message asks for an acknowledgement, so success is one answer and one read.
 type batch struct {
-	bytes []byte
-	last  uint32 // sequence number of the message that is acknowledged
+	bytes  []byte
+	last   uint32 // sequence number of the message that is acknowledged
+	ticket int    // where a blank ticket is; 0: nowhere
 }
 
 // change is one message of a batch: it adds elements to a set, deletes them from it, or empties it.
@@ -47,9 +49,10 @@ func newBatch(changes ...change) (batch, error) {
 		seq++
 		b = appendMessage(b, unix.NFNL_SUBSYS_NFTABLES<<8|typ, flags, seq, c.family, 0, attrs)
 	}
+	ticket := max(bytes.Index(b, binary.BigEndian.AppendUint32(nil, blank)), 0)
 	return batch{
 		bytes: appendMessage(b, unix.NFNL_MSG_BATCH_END, unix.NLM_F_REQUEST, seq+1, 0, unix.NFNL_SUBSYS_NFTABLES, nil),
-		last:  seq,
+		last:  seq, ticket: ticket,
 	}, nil
 }
 

@@ -28,7 +28,11 @@ type Gate struct {
 	timeout time.Duration
 	pipe    *pipe
 	turns   [3][3]batch // from, to
+	renews  [3][3]batch // the same, each with a ticket that is torn first
+	armed   batch       // the ticket of a round
 	shut    batch
+	disarm  batch
+	quieten batch
 }
 
 // New prepares the gate of a node for its virtual addresses; timeout is the lease. Nothing is changed in the kernel yet.
@@ -80,9 +84,25 @@ func (g *Gate) prepare() error {
 			return err
 		}
 		g.turns[p.from][p.to] = b
+		if p.to != Open {
+			continue
+		}
+		if g.renews[p.from][p.to], err = newBatch(join([]change{g.ticket(blank, false)}, p.changes)...); err != nil {
+			return err
+		}
 	}
 	var err error
-	g.shut, err = newBatch(join(empty(speak), empty(serve), empty([]change{{family: unix.NFPROTO_INET, table: g.table, set: setTicket}}))...)
+	if g.armed, err = newBatch(g.ticket(blank, true)); err != nil {
+		return err
+	}
+	tickets := empty([]change{{family: unix.NFPROTO_INET, table: g.table, set: setTicket}})
+	if g.disarm, err = newBatch(tickets...); err != nil {
+		return err
+	}
+	if g.quieten, err = newBatch(del(speak)...); err != nil {
+		return err
+	}
+	g.shut, err = newBatch(join(empty(speak), empty(serve), tickets)...)
 	return err
 }
 
@@ -130,12 +150,18 @@ func empty(in []change) []change {
 
 // Arm puts a ticket into the gate, valid for the lease's time from now. Only who has a ticket that has not expired can Open:
 // a claim that is delayed anywhere between the two, and be it inside of a system call, opens nothing.
-func (g *Gate) Arm(ticket uint32) error {
-	b, err := newBatch(g.ticket(ticket, true))
-	if err != nil {
-		return err
-	}
-	return g.told("arm", g.pipe.do(b))
+func (g *Gate) Arm(ticket uint32) error { return g.told("arm", g.pipe.do(stamped(g.armed, ticket))) }
+
+// Disarm takes back all tickets.
+func (g *Gate) Disarm() error { return g.told("disarm", g.pipe.do(g.disarm)) }
+
+// blank is the ticket in a batch that is built before the ticket is known.
+const blank = 0xfeedface
+
+// stamped writes a ticket into a batch that was built with a blank one, in place.
+func stamped(b batch, ticket uint32) batch {
+	binary.BigEndian.PutUint32(b.bytes[b.ticket:], ticket)
+	return b
 }
 
 func (g *Gate) ticket(n uint32, add bool) change {
@@ -164,6 +190,19 @@ func (g *Gate) Turn(from, to Mode) error {
 	}
 	return g.told("renew", g.pipe.do(b))
 }
+
+// Renew is Turn for a lease that is prolonged by a ticket: it is torn in the same transaction. ErrLapsed: the ticket, or the lease, had
+// run out, and nothing has changed. It allocates nothing.
+func (g *Gate) Renew(ticket uint32, from, to Mode) error {
+	b := g.renews[from][to]
+	if b.bytes == nil {
+		return fmt.Errorf("the gate cannot be renewed from %s to %s", from, to)
+	}
+	return g.told("renew", g.pipe.do(stamped(b, ticket)))
+}
+
+// Quieten turns an open gate to Quiet, and prolongs nothing.
+func (g *Gate) Quieten() error { return g.told("quieten", g.pipe.do(g.quieten)) }
 
 // Shut ends the lease, and takes back a ticket. It succeeds on a gate that is shut.
 func (g *Gate) Shut() error { return g.told("shut", g.pipe.do(g.shut)) }

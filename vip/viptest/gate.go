@@ -135,6 +135,37 @@ func (x handle) Turn(from, to fence.Mode) error {
 	})
 }
 
+// Renew implements vip.Gate.
+func (x handle) Renew(ticket uint32, from, to fence.Mode) error {
+	return x.do(func(g *gate) error {
+		if !time.Now().Before(g.tickets[ticket]) || g.now() < from {
+			return fence.ErrLapsed
+		}
+		delete(g.tickets, ticket)
+		g.set(to)
+		return nil
+	})
+}
+
+// Disarm implements vip.Gate.
+func (x handle) Disarm() error {
+	return x.do(func(g *gate) error {
+		clear(g.tickets)
+		return nil
+	})
+}
+
+// Quieten implements vip.Gate.
+func (x handle) Quieten() error {
+	return x.do(func(g *gate) error {
+		if g.now() != fence.Open {
+			return fence.ErrLapsed
+		}
+		g.speak = time.Time{}
+		return nil
+	})
+}
+
 func (x handle) Shut() error {
 	return x.do(func(g *gate) error {
 		g.set(fence.Shut)

@@ -79,10 +79,16 @@ func assemble(w World, cfg *configs.Config, version Version, log hclog.Logger) (
 	if mir != nil {
 		bounce, runMirror = mir.Bounce, mir.Run
 	}
+	votes := votesConfig(cfg)
+	if votes != nil {
+		if err := byVotes(votes, keeper, func(now time.Time) bool { return node.Alive(now) }); err != nil {
+			return nil, err
+		}
+	}
 	pls, err = pulse.New(pulse.Config{
 		Node: cfg.Node, Boot: boot, Bind: next(cfg.Cluster.Bind), Peers: nextAll(cfg.Cluster.Peers), Key: key,
 		Cluster: cfg.Cluster.Name, Every: cfg.Cluster.Failover / 20, Failover: cfg.Cluster.Failover,
-		Transport: w.Beats, Paths: beatPaths(cfg), Mirror: bounce,
+		Transport: w.Beats, Paths: beatPaths(cfg), Mirror: bounce, Votes: votes,
 		Tick: func(now time.Time) bool { return node.Alive(now) && keeper.Renew(now) },
 	}, log.Named("pulse"))
 	if err != nil {
@@ -96,7 +102,6 @@ func assemble(w World, cfg *configs.Config, version Version, log hclog.Logger) (
 		return nil, err
 	}
 	jrn := journal.New(journal.Config{Boot: fmt.Sprintf("%016x", boot), Path: filepath.Join(cfg.StateDir, "journal")}, log.Named("journal"))
-	ntf := newNotifier(w, cfg, boot, log.Named("notify"))
 	node = cluster.New(cluster.Options{
 		Policy: policy(cfg), Boot: boot, Term: kept.Term, Expected: len(cfg.Cluster.Peers), MACs: kept.MACs, Maintenance: kept.Maintenance,
 		Meta: meta,
@@ -105,11 +110,13 @@ func assemble(w World, cfg *configs.Config, version Version, log hclog.Logger) (
 		Save: func(k cluster.Kept) error {
 			return state.Save(cfg.StateDir, state.State{Term: k.Term, MACs: k.MACs, Maintenance: k.Maintenance})
 		},
-		Tell:    func(s cluster.Status) { ntf.Observe(became(s)) },
 		Feed:    w.feeder(log),
 		Journal: jrn, VIPs: prefixes(cfg.VIP.Addresses),
 		Log: log.Named("cluster"),
 	})
+	if votes != nil {
+		node.Votes, node.Set = pls, votes.Set.Hash
+	}
 	rep := &reporter{
 		cfg: cfg, version: version, boot: boot, hash: configs.Hash(cfg), started: time.Now(),
 		node: node, keeper: keeper, proxy: prx, pools: pools, checker: checker, gossip: gsp, pulse: pls, mirror: mir, fit: fit,
@@ -139,7 +146,6 @@ func assemble(w World, cfg *configs.Config, version Version, log hclog.Logger) (
 		{"track", fit.tracker.Run},
 		{"fitness", fit.run},
 		{"proxy", untilAsked(prx.Run)},
-		{"notify", ntf.Run},
 		{"cluster", node.Run},
 	}
 	return d, nil
@@ -147,7 +153,7 @@ func assemble(w World, cfg *configs.Config, version Version, log hclog.Logger) (
 
 func newKeeper(w World, cfg *configs.Config, log hclog.Logger) (*vip.Keeper, error) {
 	c := cfg.VIP
-	c.Node, c.RunDir, c.Failover = cfg.Node, cfg.RunDir, cfg.Cluster.Failover
+	c.Node, c.RunDir, c.Failover, c.Votes = cfg.Node, cfg.RunDir, cfg.Cluster.Failover, cfg.Cluster.Quorum
 	for _, p := range cfg.Pools {
 		for _, b := range p.Backends {
 			c.Neighbours = append(c.Neighbours, b.Address.Addr())
@@ -168,6 +174,7 @@ func policy(cfg *configs.Config) election.Policy {
 		Failover: c.Failover, Settle: c.Settle, Stagger: c.Failover, Handover: handoverTime,
 		ReachHold:   cfg.Track.ReachHold,
 		ForeignWait: cfg.VIP.Lease + 500*time.Millisecond,
+		Quorum:      c.Quorum, Witness: c.Witness, Voters: len(c.Peers) + 1,
 	}
 }
 

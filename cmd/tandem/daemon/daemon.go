@@ -25,8 +25,10 @@ type Version string
 // Run runs a whole node until ctx ends, and then hands over, drains and leaves. It returns when everything it started has ended.
 // It refuses to without the capabilities to hold a VIP. The error joins those of all parts that failed. What was put into the kernel is removed on return.
 func Run(ctx context.Context, cfg *configs.Config, version Version, log hclog.Logger) error {
-	if err := needCaps(); err != nil {
-		return err
+	if !cfg.Cluster.Witness {
+		if err := needCaps(); err != nil {
+			return err
+		}
 	}
 	// The thread that beats has real-time priority, but to run Go code it needs a processor of Go's too: one more than the others can take.
 	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
@@ -52,6 +54,10 @@ func RunOn(ctx context.Context, w World, cfg *configs.Config, version Version, l
 	log.Info("starting", "node", cfg.Node, "version", string(version), "vip", prefixes(cfg.VIP.All()), "link", interfaces(cfg.VIP))
 	if cfg.Cluster.Insecure {
 		log.Warn("insecure: anyone who reaches the cluster's ports can take the VIP; make a key with `tandem keygen` and set cluster.key_file")
+	}
+	assemble := assemble
+	if cfg.Cluster.Witness {
+		assemble = assembleWitness
 	}
 	d, err := assemble(w, cfg, version, log) //nolint:contextcheck // the drain begins when ctx is done
 	if err != nil {

@@ -63,7 +63,8 @@ func (r *reporter) status() api.Status {
 	for i := len(n.Failover) - 1; i >= 0; i-- {
 		s.Failovers = append(s.Failovers, move(n.Failover[i]))
 	}
-	s.Warnings = r.warnings(n, v, s)
+	s.Quorum = quorumOf(n)
+	s.Warnings = append(r.warnings(n, v, s), votesWarnings(n)...)
 	s.Complete()
 	return s
 }
@@ -129,7 +130,7 @@ func (r *reporter) peers(n cluster.Status, now time.Time) []api.Peer {
 			Name: p.Name, State: api.PeerState(p.State), LastHeardMS: -1, MirroredMS: -1, Holds: p.Holds, Fit: p.Fit,
 			Maintenance: p.Maintenance, ByHand: p.ByHand, Rank: p.Rank, Term: p.Term,
 			HearsUs: p.HearsMe, Priority: p.Priority, Version: m.Meta.Version,
-			ConfigDiffers: m.Meta.ConfigHash != 0 && m.Meta.ConfigHash != r.hash,
+			Witness: p.Witness, ConfigDiffers: m.Meta.ConfigHash != 0 && m.Meta.ConfigHash != r.hash,
 		}
 		if m.Addr.IsValid() {
 			a.Address = m.Addr.String()

@@ -42,6 +42,7 @@ type Status struct {
 	Gate      string     `json:"gate"` // "nftables", or why a hung daemon is not silenced at once
 	VIPs      []VIP      `json:"vips"`
 	Peers     []Peer     `json:"peers"`
+	Quorum    *Quorum    `json:"quorum,omitempty"` // left out in pair mode
 	Listeners []Listener `json:"listeners"`
 	Pools     []Pool     `json:"pools"`
 	Tracked   []Tracked  `json:"tracked"`
@@ -68,6 +69,21 @@ const (
 	Witness       State = "witness"     // it votes, and never leads
 )
 
+// Quorum is what a node knows of the votes.
+type Quorum struct {
+	Voters   int    `json:"voters"`   // configured
+	Majority int    `json:"majority"` // of them must agree
+	Heard    int    `json:"heard"`    // of them this node hears, itself included, and is heard by
+	Granted  bool   `json:"granted"`  // a majority lets this node hold
+	Votes    []Vote `json:"votes"`
+}
+
+// Vote is that of one voter.
+type Vote struct {
+	Voter string `json:"voter"`
+	To    string `json:"to"` // whom it was granted to last; empty: nobody
+}
+
 // VIP is one virtual address.
 type VIP struct {
 	Address   string    `json:"address"`   // with its prefix length
@@ -91,7 +107,8 @@ type Peer struct {
 	Term        uint64    `json:"term"`
 	HearsUs     bool      `json:"hears_us"`
 	Priority    int       `json:"priority"`
-	Version     string    `json:"version"` // empty: not known
+	Version     string    `json:"version"`           // empty: not known
+	Witness     bool      `json:"witness,omitempty"` // it votes, and never leads
 	// ConfigDiffers: what must be equal on all nodes is not equal here and there.
 	ConfigDiffers bool `json:"config_differs"`
 

@@ -25,7 +25,8 @@ func WriteText(w io.Writer, s Status, now time.Time) error {
 	}
 	t.line("")
 	t.line(fmt.Sprintf("node %s: %s%s, up %s, term %d, priority %d, gate: %s",
-		s.Node, s.State, rank(s.Rank+s.Reach), age(now.Sub(s.Started)), s.Term, s.Priority, s.Gate))
+		s.Node, s.State, rank(s.Rank+s.Reach), age(now.Sub(s.Started)), s.Term, s.Priority, orDash(s.Gate)))
+	t.line("mode: " + mode(s.Quorum))
 	t.line("version " + s.Version + ", pid " + fmt.Sprint(s.PID) + ", boot " + s.Boot)
 	t.vips()
 	t.peers()
@@ -35,6 +36,30 @@ func WriteText(w io.Writer, s Status, now time.Time) error {
 	t.tracked()
 	t.failovers()
 	return b.Flush()
+}
+
+// mode says by what rules the VIP is held: in quorum mode, who has whose vote.
+func mode(q *Quorum) string {
+	if q == nil {
+		return "pair"
+	}
+	var order []string
+	voters := map[string][]string{}
+	for _, v := range q.Votes {
+		if voters[v.To] == nil {
+			order = append(order, v.To)
+		}
+		voters[v.To] = append(voters[v.To], v.Voter)
+	}
+	text := fmt.Sprintf("quorum, %d of %d voters needed, %d in touch", q.Majority, q.Voters, q.Heard)
+	for _, to := range order {
+		has := "; nobody has the vote of "
+		if to != "" {
+			has = "; " + to + " has the votes of "
+		}
+		text += has + strings.Join(voters[to], ", ")
+	}
+	return text
 }
 
 // headline answers the question that somebody who was woken has.
