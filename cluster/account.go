@@ -260,6 +260,8 @@ func (c claim) order() string {
 		return from + " was asked to stop"
 	case p.Maintenance:
 		return from + " was put into maintenance"
+	case s.Take.ByHand:
+		return "an operator asked " + from + " for it"
 	case p.Rank+p.Reach > s.Rank+s.Reach:
 		return fmt.Sprintf("%s is less fit (unfitness %d, here %d)", from, p.Rank+p.Reach, s.Rank+s.Reach)
 	}

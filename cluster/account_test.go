@@ -57,6 +57,12 @@ func (j *entries) Record(e journal.Entry) {
 	j.list = append(j.list, e)
 }
 
+func (j *entries) count() int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return len(j.list)
+}
+
 // watchedPair is a pair whose logs and journals are kept.
 func watchedPair(t *testing.T, f func(w *world, logs map[string]*log, journals map[string]*entries)) {
 	t.Helper()

@@ -70,6 +70,7 @@ func peerInputs() []input[peerNow] {
 		{"sees an answer on the wire", alive(func(p peerNow) bool { return p.Answered })},
 		{"served clients while this node was silent", alive(func(p peerNow) bool { return p.Served })},
 		{"would take over by preemption", alive(func(p peerNow) bool { return p.Wants })},
+		{"leads by an operator's word", alive(func(p peerNow) bool { return p.ByHand })},
 		{"in maintenance", alive(func(p peerNow) bool { return p.Maintenance })},
 		{"stopping", alive(func(p peerNow) bool { return p.Leaving })},
 		{"no member", func(p peerNow) bool { return !p.Member }},

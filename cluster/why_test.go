@@ -53,3 +53,19 @@ func TestInputsFitIntoAMask(t *testing.T) {
 		t.Errorf("%d inputs, a mask has 64 bits", n)
 	}
 }
+
+func TestAQuietTimeWritesNothing(t *testing.T) {
+	watchedPair(t, func(w *world, _ map[string]*log, journals map[string]*entries) {
+		w.run(2 * time.Second)
+		before := map[string]int{}
+		for name, j := range journals {
+			before[name] = j.count()
+		}
+		w.run(10 * time.Second)
+		for name, j := range journals {
+			if n := j.count(); n != before[name] || n == 0 {
+				t.Errorf("the journal of %s has %d entries, and %d after ten quiet seconds", name, before[name], n)
+			}
+		}
+	})
+}

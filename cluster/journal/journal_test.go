@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -301,4 +302,28 @@ func FuzzFile(f *testing.F) {
 			t.Error("a new entry was not taken in")
 		}
 	})
+}
+
+func TestAFullJournalOfFiveNodesIsSmall(t *testing.T) {
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	var s store
+	for i := range maxDecisions + maxEvents {
+		is := []string{"heard", "holds", "fit", fmt.Sprint("reaches ", i, " of 5 backends"), "settling", "no member"}
+		d := decision(election.Reason(fmt.Sprint(i)), is...)
+		for range 3 {
+			d.Decision.Inputs.Peers = append(d.Decision.Inputs.Peers, Who{Name: fmt.Sprint("node", i), Is: is})
+		}
+		s.add(d.bounded())
+		s.add(Entry{At: time.Now(), Event: &Event{What: fmt.Sprint(i), Text: strings.Repeat("x", 100)}}.bounded())
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if used := int64(after.HeapAlloc) - int64(before.HeapAlloc); used > 6<<20 {
+		t.Errorf("%d KiB are used, want at most 6 MiB", used>>10)
+	} else {
+		t.Logf("%d KiB", used>>10)
+	}
+	runtime.KeepAlive(&s)
 }

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// How much is kept in memory. For a pair that is some 1.5 MiB, for five nodes 3 MiB; the bounds of an entry make 100 MiB impossible to reach: see the test.
+// How much is kept in memory: full, with five nodes, some 1.5 MiB; the words of an entry are shared.
 const (
 	maxDecisions = 1000
 	maxEvents    = 1000
