@@ -40,6 +40,31 @@ func TestCutBetweenTheNodesMovesNothingWithMirrors(t *testing.T) {
 	}
 }
 
+// The same by ICMPv6, where the nodes speak IPv6 to each other and the mirrors are named.
+func TestCutBetweenIPv6NodesMovesNothingWithMirrors(t *testing.T) {
+	story(t, func(t *try) {
+		s := start(t, lab.PairConfig{IPv6: true, Edit: func(n *lab.Node, config string) string {
+			for _, x := range n.Pair.Nodes {
+				config = strings.ReplaceAll(config, x.Addr().String()+":7946", "["+x.Addr6().String()+"]:7946")
+			}
+			config = strings.Replace(config, "  bind: [", "  bind: \"[", 1)
+			config = strings.Replace(config, "]:7946\n", "]:7946\"\n", 1)
+			return strings.Replace(config, "cluster:\n", "cluster:\n  mirrors: [\""+n.Pair.Gateway.Addr6().String()+"\"]\n", 1)
+		}})
+		f := s.fault(s.CutBetween(s.leader.Host, s.standby.Host))
+		s.pass(3 * time.Second)
+		s.must(f.Heal())
+		s.pass(2 * time.Second)
+		r, v := s.seen()
+		s.stayed(r, v, 0)
+		for _, n := range s.Nodes {
+			s.says(n, "beats arrive by mirrors", "mirrors="+s.Gateway.Addr6().String())
+			s.silent(n, "peer silent")
+		}
+		s.ready()
+	})
+}
+
 // noMirrors is a configuration without them.
 func noMirrors(_ *lab.Node, config string) string {
 	return strings.Replace(config, "cluster:\n", "cluster:\n  mirrors: off\n", 1)
