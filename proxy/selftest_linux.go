@@ -126,8 +126,10 @@ func (l *listener) test(ctx context.Context, a netip.Addr) error {
 
 // bindTo binds a socket to an address and a port that the kernel chooses, so that both are known before the socket connects.
 func bindTo(fd int, a netip.Addr) (netip.AddrPort, error) {
-	var sa unix.Sockaddr = &unix.SockaddrInet4{Addr: a.Unmap().As4()}
-	if a.Is6() {
+	var sa unix.Sockaddr
+	if a.Is4() {
+		sa = &unix.SockaddrInet4{Addr: a.As4()}
+	} else {
 		sa = &unix.SockaddrInet6{Addr: a.As16()}
 	}
 	if err := unix.Bind(fd, sa); err != nil {

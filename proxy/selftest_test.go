@@ -107,9 +107,11 @@ func TestSelfTestOfAStandbyStaysInside(t *testing.T) {
 }
 
 func TestSelfTestOfAWildcard(t *testing.T) {
-	a := freeAddr(t)
-	l := newLab(t, ListenerConfig{Protocol: TCP, Bind: netip.AddrPortFrom(netip.IPv4Unspecified(), a.Port())})
-	if err := test(t, l.proxy, 10*time.Second, func(netip.Addr) bool { return false }); err != nil {
-		t.Errorf("Test = %v", err)
+	for _, all := range []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()} {
+		a := freeAddr(t)
+		l := newLab(t, ListenerConfig{Protocol: TCP, Bind: netip.AddrPortFrom(all, a.Port())})
+		if err := test(t, l.proxy, 10*time.Second, func(netip.Addr) bool { return false }); err != nil {
+			t.Errorf("Test of %s = %v", all, err)
+		}
 	}
 }
