@@ -26,7 +26,7 @@ func (n *Node) act(ctx context.Context, v election.View, f Facts, d election.Dec
 	n.give(ctx, d, now)
 	quiet := n.going || n.taking(v, now)
 	hold := d.Hold || resetting
-	n.VIP.Want(Wish{Hold: hold, Term: n.term, Quiet: hold && (quiet || resetting), Check: d.Check, Reason: d.Reason.String()})
+	n.VIP.Want(Wish{Hold: hold, Term: n.term, Quiet: hold && (quiet || resetting), Check: d.Check, Leader: n.leader(v, now), Reason: d.Reason.String()})
 	n.silenced(ctx, f)
 	n.tellVotes(v, d, now)
 	if n.taking(v, now) {
@@ -59,6 +59,21 @@ func (n *Node) resetting(now time.Time) bool {
 	default:
 		return true
 	}
+}
+
+// leader names the one peer that is heard to hold; empty: none, or several.
+func (n *Node) leader(v election.View, now time.Time) string {
+	leader := ""
+	for _, p := range v.Peers {
+		if !p.Holds || p.Crashed || p.Left || now.Sub(p.HeardAt) >= n.Policy.Failover {
+			continue
+		}
+		if leader != "" {
+			return ""
+		}
+		leader = p.Name
+	}
+	return leader
 }
 
 // publish tells the peers the facts.

@@ -15,8 +15,9 @@ import (
 type Wish struct {
 	Hold   bool
 	Term   uint64
-	Quiet  bool // with Hold: answer IP but neither answer nor announce by ARP and ND
-	Check  bool // run the wire check
+	Quiet  bool   // with Hold: answer IP but neither answer nor announce by ARP and ND
+	Check  bool   // run the wire check
+	Leader string // without Hold: who is known to hold, if one does
 	Reason string
 }
 

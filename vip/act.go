@@ -181,13 +181,7 @@ func (l *loop) finish(d done, now time.Time) {
 	case renew:
 		l.renewAt = now.Add(k.cfg.Lease / 3)
 	case readd:
-		for _, x := range d.ok {
-			l.readded++
-			l.of(x.p.Addr()).log.Warn("vip was removed by someone else and put back", "vip", x.p.Addr(), "took", d.took)
-		}
-		if len(d.ok) > 0 {
-			l.again("put back", now)
-		}
+		l.putBack(d, now)
 	}
 }
 

@@ -15,6 +15,8 @@ type Wish struct {
 	Quiet bool
 	// Check runs the wire check until the wish no longer asks for it.
 	Check bool
+	// Leader, without Hold, is the node that is known to hold; empty: none, or more than one. Now and then it is found out whether it is the one that answers.
+	Leader string
 	// Reason is for the log.
 	Reason string
 }
@@ -36,7 +38,9 @@ type State struct {
 	Err       error     // why the wish is not yet the fact
 	Barred    error     // why this node could not claim now although the link is up: a VIP is on it for good; nil while it holds
 	Sightings []Sighting
-	Readded   int // how often a VIP had to be put back since the start
+	Readded   int    // how often a VIP had to be put back since the start
+	Contested string // why another node should hold: somebody on this host keeps removing the VIPs; empty: nobody does
+	Strays    []Stray
 
 	// OthersAt is when a third party (neither this node nor a peer) was last heard on the link; OthersKnown is false if none ever answered there.
 	OthersAt    time.Time

@@ -22,6 +22,9 @@ type world interface {
 	serves(netip.Addr) bool
 	has(netip.Prefix) bool
 	carrier(up bool)
+	second() vip.Link // another link, with an address of the host's own
+	carrierOf(link string, up bool)
+	removeLink(link string)
 	remove(netip.Prefix)
 	flush(node string)
 	gated(vip.Config) bool
@@ -59,9 +62,21 @@ func (f fake) answers(a netip.Addr) bool { return f.Answers(a) }
 func (f fake) serves(a netip.Addr) bool  { return f.Serves(a) }
 func (f fake) has(p netip.Prefix) bool   { return f.Has(p) }
 func (f fake) carrier(up bool)           { f.SetCarrier(up) }
-func (f fake) remove(p netip.Prefix)     { f.Delete(p) }
-func (f fake) flush(string)              { f.Flush() }
-func (f fake) gated(vip.Config) bool     { return f.Gated() }
+
+func (f fake) carrierOf(link string, up bool) { f.SetCarrierOf(link, up) }
+func (f fake) removeLink(link string)         { f.RemoveLink(link) }
+
+func (f fake) second() vip.Link {
+	f.AddLink("eth1", net.HardwareAddr{2, 0, 0, 0, 1, 1}, netip.MustParsePrefix("10.10.0.1/24"))
+	return secondLink()
+}
+
+func secondLink() vip.Link {
+	return vip.Link{Interface: "eth1", Addresses: []netip.Prefix{netip.MustParsePrefix("10.10.0.10/32")}}
+}
+func (f fake) remove(p netip.Prefix) { f.Delete(p) }
+func (f fake) flush(string)          { f.Flush() }
+func (f fake) gated(vip.Config) bool { return f.Gated() }
 
 func (f fake) leave(p netip.Prefix, permanent bool) {
 	if permanent {
@@ -114,6 +129,10 @@ func TestKeeper(t *testing.T) {
 		{"LeftoversAreSweptAtTheStart", leftoversAreSweptAtTheStart},
 		{"PermanentAddressIsAnError", permanentAddressIsAnError},
 		{"LateWishIsNotHonoured", lateWishIsNotHonoured},
+		{"AllLinksHoldOrNone", allLinksHoldOrNone},
+		{"VanishedLinkIsTakenUpAgain", vanishedLinkIsTakenUpAgain},
+		{"GateStaysShutOverAPermanentAddress", gateStaysShutOverAPermanentAddress},
+		{"AddressThatIsRemovedAgainAndAgainIsAFight", addressThatIsRemovedAgainAndAgainIsAFight},
 	}
 	for _, s := range stories {
 		t.Run(s.name+"/fake", func(t *testing.T) {

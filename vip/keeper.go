@@ -86,7 +86,7 @@ func (k *Keeper) State() State {
 	st := k.st
 	st.OthersAt, st.OthersKnown = at, known
 	st.MACs = slices.Clone(st.MACs)
-	st.Sightings = slices.Clone(st.Sightings)
+	st.Sightings, st.Strays = slices.Clone(st.Sightings), slices.Clone(st.Strays)
 	return st
 }
 

@@ -375,8 +375,8 @@ func TestSweepTakesWhatACrashLeft(t *testing.T) {
 }
 
 func TestWireCheckOnAKernel(t *testing.T) {
-	k, s := onKernel(t, func(c *vip.Config) { c.Gateway = netip.MustParseAddr("10.9.0.2") })
-	s.must(soon, "the gateway has answered", func() bool { return s.keep.State().OthersKnown })
+	k, s := onKernel(t, func(c *vip.Config) { c.Neighbours = []netip.Addr{netip.MustParseAddr("10.9.0.2")} })
+	s.must(soon, "a third party has answered", func() bool { return s.keep.State().OthersKnown })
 	s.keep.Want(vip.Wish{Check: true})
 	s.must(soon, "three rounds were asked in vain", func() bool { return s.keep.State().Wire.Probes >= 3 })
 	if w := s.keep.State().Wire; w.Deaf || !w.PeerAt.IsZero() || !w.ForeignAt.IsZero() {

@@ -219,10 +219,31 @@ func (k *kernel) serves(a netip.Addr) bool {
 	return got != announce.NoAnswer
 }
 
-func (k *kernel) carrier(up bool) {
+func (k *kernel) carrier(up bool) { k.carrierOf("eth0", up) }
+
+// second lays another cable. Nobody listens on it.
+func (k *kernel) second() vip.Link {
+	k.cable("eth1")
+	k.addrs(k.node, "eth1", "10.10.0.1/24")
+	k.addrs(k.peer, "eth1", "10.10.0.2/24")
+	return secondLink()
+}
+
+func (k *kernel) removeLink(link string) {
+	k.t.Helper()
+	k.in(k.node, func() error {
+		ln, err := netlink.LinkByName(link)
+		if err != nil {
+			return err
+		}
+		return netlink.LinkDel(ln)
+	})
+}
+
+func (k *kernel) carrierOf(link string, up bool) {
 	k.t.Helper()
 	k.in(k.peer, func() error {
-		ln, err := netlink.LinkByName("eth0")
+		ln, err := netlink.LinkByName(link)
 		if err != nil {
 			return err
 		}
@@ -269,11 +290,7 @@ func (k *kernel) has(p netip.Prefix) bool {
 	k.t.Helper()
 	found := false
 	k.in(k.node, func() error {
-		ln, err := netlink.LinkByName("eth0")
-		if err != nil {
-			return err
-		}
-		addrs, err := netlink.AddrList(ln, netlink.FAMILY_ALL)
+		addrs, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
 		for _, a := range addrs {
 			ip, _ := netip.AddrFromSlice(a.IP)
 			found = found || ip.Unmap() == p.Addr()

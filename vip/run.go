@@ -62,7 +62,9 @@ type loop struct {
 	defended    time.Time
 	defend      bool
 	defendNews  bool
-	readded     int
+	removals    removals
+	survey      survey
+	proxied     bool  // the gateway has answered for a VIP, which is told once
 	forGood     error // of permanent, as told
 
 	renewAt, askAt, retryAt, gateAt time.Time
@@ -166,8 +168,12 @@ func (l *loop) turn(ctx context.Context, now time.Time) time.Time {
 		}
 	}
 	l.tellReleased(now)
+	if l.removals.over(now) {
+		l.k.log.Info("nobody has removed the vip for a while", "quiet", removalsOver)
+	}
 	l.hear(claims, now)
 	l.ask(now)
+	l.surveyed(now)
 	l.speak(now)
 	l.publish()
 	k := l.k
@@ -300,13 +306,13 @@ func (l *loop) end(results <-chan done) error {
 	if l.busy {
 		l.finish(<-results, now)
 	}
-	var left []netip.Prefix
+	var mine []netip.Prefix
 	for p := range l.mine {
-		left = append(left, p)
+		mine = append(mine, p)
 	}
 	var errs []error
-	if len(left) > 0 {
-		d := k.carryOut(job{do: remove, what: l.spots(left)})
+	if len(mine) > 0 {
+		d := k.carryOut(job{do: remove, what: l.spots(mine)})
 		l.finish(d, time.Now())
 		errs = append(errs, d.err)
 	}
@@ -314,6 +320,11 @@ func (l *loop) end(results <-chan done) error {
 	l.publish()
 	for _, s := range l.segs {
 		l.closePort(s)
+	}
+	var left error // of an earlier run
+	if l.errs["sweep"] != nil {
+		left = sweep(k.sys, k.cfg, k.log)
+		errs = append(errs, left)
 	}
 	kept := l.permanent()
 	if k.lease.gate != nil {
@@ -323,7 +334,7 @@ func (l *loop) end(results <-chan done) error {
 		}
 		errs = append(errs, k.lease.gate.Close())
 	}
-	if len(l.mine) == 0 && kept == nil {
+	if len(l.mine) == 0 && kept == nil && left == nil {
 		errs = append(errs, removeRecord(k.cfg))
 	}
 	if kept != nil {

@@ -99,7 +99,15 @@ func (l *loop) hear(claims []seen, now time.Time) {
 		s := l.segs[c.link]
 		k.in.mu.Lock()
 		peer := k.in.isPeer(c.MAC)
+		router, known := k.in.links[s.n].others.mac(s.Gateway)
 		k.in.mu.Unlock()
+		if known && router == c.MAC && !peer {
+			l.tellProxy(c)
+			continue // a router that answers for everybody (proxy ARP) says nothing about this address
+		}
+		if c.Reply {
+			l.survey.answered(c.Addr, c.MAC, c.at)
+		}
 		// IPv6 has nothing by which an answer could tell which question it answers.
 		direct := c.Reply && (c.Addr.Is6() || slices.Contains(k.own(s.fact), c.To))
 		l.check.heard(c.MAC, peer, direct, c.at)
@@ -119,6 +127,13 @@ func (l *loop) hear(claims []seen, now time.Time) {
 		l.defend, l.defendNews, l.defended = false, false, now
 		l.again(reason, now)
 	}
+}
+
+func (l *loop) tellProxy(c seen) {
+	if !l.proxied {
+		l.segs[c.link].log.Info("the gateway answers for the vip (proxy ARP), which holds no claim back", "vip", c.Addr, "mac", c.MAC)
+	}
+	l.proxied = true
 }
 
 func (l *loop) sighted(c seen, now time.Time) {
@@ -183,39 +198,44 @@ func (l *loop) rest() {
 	l.jobs <- j
 }
 
-// askForVIPs asks every segment who has its addresses.
-func (l *loop) askForVIPs() {
+// askForVIPs asks every segment who has its addresses, and returns those that it could ask for.
+func (l *loop) askForVIPs() (asked []netip.Addr) {
 	for _, s := range l.segs {
 		if !s.speaks() {
 			continue
 		}
 		for _, v := range s.vips {
-			l.probe(s, announce.MAC{}, v)
+			if l.probe(s, announce.MAC{}, v) {
+				asked = append(asked, v)
+			}
 		}
 	}
+	return asked
 }
 
 // probe asks who has a virtual address: everybody, or one MAC.
-func (l *loop) probe(s *segment, to announce.MAC, v netip.Addr) {
+func (l *loop) probe(s *segment, to announce.MAC, v netip.Addr) bool {
 	mac, ok := announce.MACOf(s.fact.MAC)
 	own, has := s.fact.Own(v, l.k.vips)
 	if !ok {
-		return
+		return false
 	}
 	var frame []byte
 	switch {
 	case v.Is6() && has:
 		frame = announce.Solicit(mac, own, v, to)
 	case v.Is6():
-		return // from :: the holder would announce itself to everybody
+		return false // from :: the holder would announce itself to everybody
 	case to == announce.MAC{}:
 		frame = announce.Ask(announce.Broadcast(), mac, netip.IPv4Unspecified(), v)
 	case has:
 		frame = announce.Ask(to, mac, own, v)
 	default:
-		return
+		return false
 	}
-	l.fail("probe on "+s.Interface, s.port.Send(frame))
+	err := s.port.Send(frame)
+	l.fail("probe on "+s.Interface, err)
+	return err == nil
 }
 
 // askOthers asks third parties for their MAC.

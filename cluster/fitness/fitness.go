@@ -10,6 +10,8 @@ import (
 // leads when nobody better is there: one mistake in a file that both nodes got must not leave the VIP with nobody.
 const (
 	perListener = 100
+	// contested: the VIP is here for moments only.
+	contested = 2000
 	// DataPlane, of a node that cannot connect to itself, outweighs listeners and tracked things: clients are known not to be served.
 	DataPlane = 20000
 )
@@ -23,6 +25,7 @@ type Inputs struct {
 	LinkWhy   string    // why the link is not up, in a few words
 	Link      string    // its name, for Why
 	Barred    string    // why the VIP cannot be claimed on a link that is up; empty: nothing
+	Contested string    // why the VIP does not stay on this host; empty: it does
 	Listeners []string  // names of the listeners that could not open, in any order
 	DataPlane string    // why connections of this node to itself fail; empty: they do not
 	Failing   []Tracked // tracked things that fail, in any order
@@ -73,6 +76,10 @@ func Judge(in Inputs) Verdict {
 	if in.DataPlane != "" {
 		v.Rank += DataPlane
 		why = append(why, "cannot connect to itself: "+in.DataPlane)
+	}
+	if in.Contested != "" {
+		v.Rank += contested
+		why = append(why, in.Contested)
 	}
 	if n := len(in.Listeners); n > 0 {
 		v.Rank += n * perListener

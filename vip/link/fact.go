@@ -15,6 +15,7 @@ type Fact struct {
 	Carrier bool
 	MAC     net.HardwareAddr
 	Addrs   []Addr
+	Remover string // the process that removed an address last, as far as the kernel tells: name[pid]
 }
 
 // Addr is an address on the interface.

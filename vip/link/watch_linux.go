@@ -61,9 +61,11 @@ func (w *Watch) Run(ctx context.Context, each func(Fact)) error {
 			changed, lost = changed || did, lost || again
 		}
 		if lost {
+			by := f.Remover
 			if f, err = w.links.Look(w.name); err != nil {
 				return err
 			}
+			f.Remover = by
 		}
 		if changed || lost {
 			each(f.clone())
@@ -166,7 +168,7 @@ func (f *Fact) applyAddr(m syscall.NetlinkMessage) bool {
 		return false
 	}
 	if m.Header.Type == unix.RTM_DELADDR {
-		f.Addrs = without(f.Addrs, p)
+		f.Addrs, f.Remover = without(f.Addrs, p), processOf(m.Header.Pid)
 	} else {
 		f.Addrs = with(f.Addrs, addrOf(p, flags, valid))
 	}

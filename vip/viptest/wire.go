@@ -21,6 +21,7 @@ const delay = 100 * time.Microsecond
 // port is the keeper's hold on the wire.
 type port struct {
 	h      *Host
+	line   *line
 	frames chan []byte
 }
 
@@ -28,14 +29,15 @@ type port struct {
 func (h *Host) Listen(index int, _ bool) (vip.Port, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if index != h.fact.Index {
+	l := h.at(index)
+	if l == nil {
 		return nil, errors.New("no such device")
 	}
 	if h.noPort != nil {
 		return nil, h.noPort
 	}
-	h.port = &port{h: h, frames: make(chan []byte, 256)} // a socket's buffer: what is more is dropped
-	return h.port, nil
+	l.port = &port{h: h, line: l, frames: make(chan []byte, 256)} // a socket's buffer: what is more is dropped
+	return l.port, nil
 }
 
 // SetNoPort makes the packet sockets fail to open, for a reason, or, with nil, open again.
@@ -62,10 +64,14 @@ func (h *Host) SetKnock(a announce.Answer) {
 	h.knocks = a
 }
 
-// Deliver lets a frame come in.
-func (h *Host) Deliver(frame []byte) {
+// Deliver lets a frame come in on the first link.
+func (h *Host) Deliver(frame []byte) { h.DeliverOn(h.first(), frame) }
+
+// DeliverOn lets a frame come in on a link.
+func (h *Host) DeliverOn(name string, frame []byte) {
 	h.mu.Lock()
-	p, up := h.port, h.fact.Carrier && h.fact.Up
+	l := h.line(name)
+	p, up := l.port, l.fact.Carrier && l.fact.Up
 	h.mu.Unlock()
 	if p == nil || !up {
 		return
@@ -89,7 +95,7 @@ func (p *port) Send(frame []byte) error {
 	h := p.h
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if !h.fact.Carrier || !h.fact.Up {
+	if !p.line.fact.Carrier || !p.line.fact.Up {
 		return nil // it vanishes
 	}
 	h.sent = append(h.sent, slices.Clone(frame))
@@ -106,7 +112,7 @@ func (p *port) Send(frame []byte) error {
 		return nil
 	}
 	answer := announce.Tell(n.MAC, q.TargetIP, src, q.SenderIP)
-	time.AfterFunc(delay, func() { h.Deliver(answer) })
+	time.AfterFunc(delay, func() { h.DeliverOn(p.line.name, answer) })
 	return nil
 }
 

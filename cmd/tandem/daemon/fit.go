@@ -118,7 +118,7 @@ func (f *fitJudge) judge() cluster.Fitness {
 		in = *slow
 	}
 	s := f.keeper.State()
-	in.LinkUp, in.LinkWhy = s.LinkUp, s.LinkWhy
+	in.LinkUp, in.LinkWhy, in.Contested = s.LinkUp, s.LinkWhy, s.Contested
 	if s.Barred != nil {
 		in.Barred = s.Barred.Error()
 	}

@@ -247,5 +247,12 @@ func (r *reporter) warnings(n cluster.Status, v vip.State, s api.Status) []strin
 	if v.Readded > 0 {
 		w = append(w, "the VIP was removed by somebody else and put back "+strconv.Itoa(v.Readded)+" times")
 	}
+	for _, x := range v.Strays {
+		who := "nobody answers"
+		if x.MAC != nil {
+			who = x.MAC.String() + ", which is not " + x.Leader + "'s, answers"
+		}
+		w = append(w, who+" for "+x.Addr.String()+" since "+x.Since.Format(time.TimeOnly)+", although "+x.Leader+" says that it leads")
+	}
 	return w
 }
