@@ -25,7 +25,7 @@ func (c *checker) more(f *fileVIP) []vip.Link {
 		}
 		for _, s := range append([]scalar{f.Interface}, interfaces(f.More.items[:i])...) {
 			if s.ok() && m.Interface.ok() && s.text == m.Interface.text {
-				c.bad(m.Interface.place, "%s has virtual addresses already (line %d); write all that belong on it there", s.text, s.place.line)
+				c.bad(m.Interface.place, "%s has virtual addresses already (line %d); write all that belong on it there", s.text, s.line)
 			}
 		}
 		c.need(m.block, "addresses", m.Addresses.set, "the virtual addresses on this interface, such as [192.0.2.10]")

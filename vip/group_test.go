@@ -42,7 +42,7 @@ func allLinksHoldOrNone(s *story) {
 	s.carrierOf("eth1", true)
 	s.must(soon, "both are up", func() bool { return s.keep.State().LinkUp })
 	s.hold(3)
-	s.expect("all addresses are back", s.everywhere() && s.all(s.answers))
+	s.must(soon, "all addresses are back", func() bool { return s.everywhere() && s.all(s.answers) })
 	s.keep.Want(vip.Wish{Reason: "a test"})
 	s.must(soon, "all are gone", s.nowhere)
 }
@@ -60,7 +60,7 @@ func vanishedLinkIsTakenUpAgain(s *story) {
 	s.second()
 	s.must(soon, "the link is back", func() bool { return s.keep.State().LinkUp })
 	s.hold(2)
-	s.expect("all addresses are back", s.everywhere() && s.all(s.answers))
+	s.must(soon, "all addresses are back", func() bool { return s.everywhere() && s.all(s.answers) })
 }
 
 // An address that somebody configured for good while the node led, or before, is kept silent beyond the end of the daemon.
