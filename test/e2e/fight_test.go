@@ -37,12 +37,14 @@ func TestStandbyTellsThatAStrangerAnswers(t *testing.T) {
 	story(t, func(t *try) {
 		s := start(t, lab.PairConfig{})
 		s.must(s.Stranger.AddAddr(netip.PrefixFrom(s.VIP, s.VIP.BitLen()))) // and announces nothing
-		s.says(s.standby, "somebody who is not the leader answers for the vip", "mac="+s.Stranger.MAC().String(), "leader="+s.leader.Name())
+		s.until("the standby tells", func() bool { // it asks every 10 s
+			return s.said(s.standby, "somebody who is not the leader answers for the vip", "mac="+s.Stranger.MAC().String(), "leader="+s.leader.Name())
+		})
 		if !slices.ContainsFunc(s.status(s.standby).Warnings, func(w string) bool { return strings.Contains(w, s.Stranger.MAC().String()) }) {
 			t.Errorf("the status does not tell: %q", s.status(s.standby).Warnings)
 		}
 		s.must(s.Stranger.DelAddr(netip.PrefixFrom(s.VIP, s.VIP.BitLen())))
-		s.says(s.standby, "the leader alone answers for the vip again")
+		s.until("the standby is content", func() bool { return s.said(s.standby, "the leader alone answers for the vip again") })
 	})
 }
 
