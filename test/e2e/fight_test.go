@@ -37,7 +37,7 @@ func TestStandbyTellsThatAStrangerAnswers(t *testing.T) {
 	story(t, func(t *try) {
 		s := start(t, lab.PairConfig{})
 		s.must(s.Stranger.AddAddr(netip.PrefixFrom(s.VIP, s.VIP.BitLen()))) // and announces nothing
-		s.until("the standby tells", func() bool { // it asks every 10 s
+		s.until("the standby tells", func() bool {                          // it asks every 10 s
 			return s.said(s.standby, "somebody who is not the leader answers for the vip", "mac="+s.Stranger.MAC().String(), "leader="+s.leader.Name())
 		})
 		if !slices.ContainsFunc(s.status(s.standby).Warnings, func(w string) bool { return strings.Contains(w, s.Stranger.MAC().String()) }) {
