@@ -81,7 +81,7 @@ func (n *Node) publish(v election.View, f Facts, d election.Decision, now time.T
 	holds := f.Holds || (f.Quiet && n.going) // a leader that hands over holds until the other does
 	n.Pulse.Publish(pulse.Beat{
 		Term: n.term, Newest: n.newest, Priority: uint8(n.Policy.Priority), Rank: uint16(min(v.Self.Rank, 1<<16-1)),
-		Reach: uint16(min(n.fitness.Reach, 1<<16-1)), Refuses: n.fitness.Refuses,
+		Slow: uint16(min(n.fitness.Slow, 1<<16-1)), Reach: uint16(min(n.fitness.Reach, 1<<16-1)), Refuses: n.fitness.Refuses,
 		Holds: holds, Fit: v.Self.Fit && v.Self.LinkUp && !n.maintenance, Wants: d.Wants,
 		HearsOthers: n.hearsOthers(v, f, now), Served: v.Self.Served,
 		Late: d.Late, Answered: d.Answered, Settling: !d.Settled, Leaving: n.leaving,

@@ -18,12 +18,23 @@ func (n *Node) judged(f Fitness, now time.Time) {
 	if why == "" {
 		why = "nothing is wrong"
 	}
-	pairs := []any{"fit", f.Fit, "unfitness", f.Rank + f.Reach, "before", was.Rank + was.Reach, "reason", why}
-	if f.Fit && f.Rank+f.Reach <= was.Rank+was.Reach {
+	pairs := []any{"fit", f.Fit, "unfitness", f.points(), "before", was.points(), "reason", why}
+	if f.Fit && f.points() <= was.points() {
 		n.log.Info("fitness changed", pairs...)
 	} else {
 		n.log.Warn("fitness got worse", pairs...)
 	}
+}
+
+// points are all of a node's unfitness that is relative.
+func (f Fitness) points() int { return f.Rank + f.Slow + f.Reach }
+
+// comparable is what reach counts for: nothing unless all count the same backends.
+func (n *Node) comparable(reach int, members []gossip.Member) int {
+	if reach == 0 || !n.agrees(members) {
+		return 0
+	}
+	return reach
 }
 
 // agrees reports whether all members have the same configuration, as far as nodes must: only then do they count the same backends.

@@ -108,7 +108,9 @@ type Gossip interface {
 type Fitness struct {
 	Fit  bool
 	Rank int
-	// Reach is further unfitness for what this node does not reach. It is told to all and compared only between nodes of equal configuration.
+	// Slow is further unfitness, which counts when it has lasted.
+	Slow int
+	// Reach is slow, too: for what this node does not reach. It is told to all and compared only between nodes of equal configuration.
 	Reach int
 	// Refuses: a listener is not open, so that a peer that finds nobody there must not take this node for dead.
 	Refuses bool

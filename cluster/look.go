@@ -39,20 +39,14 @@ func (n *Node) look(ctx context.Context, now time.Time) (election.View, Facts) {
 	v := election.View{Expected: n.Expected, Wire: facts.Wire, Memo: n.decided.Memo}
 	v.Wire.PeerName = n.nameOf(facts.PeerMAC)
 	v.Peers = n.lookAtPeers(ctx, members, now)
-	n.lookAtSelf(&v, facts, now)
-	if !n.agrees(members) {
-		v.Self.Reach = 0
-		for i := range v.Peers {
-			v.Peers[i].Reach = 0
-		}
-	}
+	n.lookAtSelf(&v, facts, members, now)
 	if n.Votes != nil {
 		v.Self.GrantedTill = n.Votes.Granted()
 	}
 	return v, facts
 }
 
-func (n *Node) lookAtSelf(v *election.View, facts Facts, now time.Time) {
+func (n *Node) lookAtSelf(v *election.View, facts Facts, members []gossip.Member, now time.Time) {
 	if facts.LostAt.After(n.lateAt) {
 		n.lateAt = facts.LostAt
 	}
@@ -60,7 +54,7 @@ func (n *Node) lookAtSelf(v *election.View, facts Facts, now time.Time) {
 	n.judged(fit, now)
 	v.Self = election.Self{
 		Started: n.started, Holds: facts.Holds, Wish: n.wish, WishAt: n.wishAt,
-		Term: n.term, Newest: n.newest, LinkUp: facts.LinkUp, Fit: fit.Fit, Rank: fit.Rank, Reach: fit.Reach,
+		Term: n.term, Newest: n.newest, LinkUp: facts.LinkUp, Fit: fit.Fit, Rank: fit.Rank, Reach: fit.Slow + n.comparable(fit.Reach, members),
 		LateAt: n.lateAt, Served: n.countServed(v.Peers, now),
 		Leaving: n.leaving, Take: n.take, Giving: n.giving,
 	}
@@ -98,7 +92,7 @@ func (n *Node) lookAtPeers(ctx context.Context, members []gossip.Member, now tim
 			Crashed:  !w.crashedAt.IsZero() && !b.ArrivedAt.After(w.crashedAt),
 			Left:     s.ByeAt.After(b.ArrivedAt),
 			Priority: int(b.Beat.Priority), Holds: b.Beat.Holds, Term: b.Beat.Term, Newest: b.Beat.Newest,
-			Fit: b.Beat.Fit, Rank: int(b.Beat.Rank), Reach: int(b.Beat.Reach), Wants: b.Beat.Wants,
+			Fit: b.Beat.Fit, Rank: int(b.Beat.Rank), Reach: int(b.Beat.Slow) + n.comparable(int(b.Beat.Reach), members), Wants: b.Beat.Wants,
 			HearsMe: b.HearsMe, DeafFor: b.DeafFor, HearsOthers: b.Beat.HearsOthers,
 			Served: b.Beat.Served, Late: b.Beat.Late, Answered: b.Beat.Answered, Settling: b.Beat.Settling, Leaving: b.Beat.Leaving,
 			Maintenance: b.Beat.Maintenance, ByHand: b.Beat.ByHand,

@@ -18,6 +18,7 @@ type fileTrack struct {
 	Processes  blocks[fileTrackProcess]   `key:"processes"`
 	Files      blocks[fileTrackFile]      `key:"files"`
 	Reach      fileTrackReach             `key:"reach"`
+	Hold       scalar                     `key:"hold"`
 }
 
 // fileTracked is what all tracked things have.
@@ -70,27 +71,24 @@ type fileTrackFile struct {
 type fileTrackReach struct {
 	block
 	Weight scalar `key:"weight"`
-	Hold   scalar `key:"hold"`
 }
 
 const (
 	reachWeight = 100
-	reachHold   = 5 * time.Second
+	leastHold   = 5 * time.Second
 )
 
 // Track is what a node's fitness depends on besides its link, its listeners and itself.
 type Track struct {
 	Items []track.Item
-	// ReachWeight is the unfitness of a node that reaches no backend of a pool; ReachHold is how long a difference must last before the VIP moves for it.
+	// ReachWeight is the unfitness of a node that reaches no backend of a pool.
 	ReachWeight int
-	ReachHold   time.Duration
+	// Hold is how long a difference in what is looked at now and then must last before the VIP moves for it.
+	Hold time.Duration
 }
 
 func (c *checker) track(f *fileTrack, cfg *Config) Track {
-	t := Track{
-		ReachWeight: c.number(f.Reach.Weight, 254, reachWeight),
-		ReachHold:   c.duration(f.Reach.Hold, span{min: time.Second, max: time.Hour, def: reachHold}),
-	}
+	t := Track{ReachWeight: c.number(f.Reach.Weight, 254, reachWeight)}
 	for _, i := range f.Interfaces.items {
 		c.trackInterface(&i, cfg, &t)
 	}
@@ -109,6 +107,13 @@ func (c *checker) track(f *fileTrack, cfg *Config) Track {
 	if len(t.Items) > track.MaxItems {
 		c.bad(f.place, "%d things are tracked; allowed: at most %d", len(t.Items), track.MaxItems)
 	}
+	hold := leastHold
+	for _, i := range t.Items {
+		if i.Kind != track.Interface {
+			hold = max(hold, 2*i.Interval) // by then the other node must have looked, too
+		}
+	}
+	t.Hold = c.duration(f.Hold, span{min: time.Second, max: 2 * time.Hour, def: hold})
 	return t
 }
 

@@ -50,7 +50,7 @@ func (q Peer) unfit() int { return q.Rank + q.Reach }
 
 func (s Self) unfit() int { return s.Rank + s.Reach }
 
-// fitter reports whether q is fitter than this node. Where only what it reaches makes it so, that must have lasted.
+// fitter reports whether q is fitter than this node. Where only Reach makes it so, that must have lasted.
 func (s *scene) fitter(q Peer) bool {
 	self := s.v.Self
 	if q.unfit() >= self.unfit() {

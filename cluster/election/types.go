@@ -13,7 +13,7 @@ type Policy struct {
 	Settle       time.Duration // listening time after the start
 	Stagger      time.Duration // further wait per better-ranked candidate, when nobody holds; default Failover/4
 	Handover     time.Duration // how long an ordered handover may take before it is cancelled; default 50 ms
-	ReachHold    time.Duration // how long a peer must reach more than this node before the VIP moves to it for that; default 5 s
+	ReachHold    time.Duration // how long a peer must be fitter by Reach before the VIP moves to it for that; default 5 s
 	// Quorum has a claim wait for the votes of a majority of Voters nodes, this one included. Witness: this node votes and never holds.
 	Quorum      bool
 	Witness     bool
@@ -43,7 +43,7 @@ type Self struct {
 	LinkUp  bool      // carrier and administratively up, own address present
 	Fit     bool      // false only for an absolute reason (link down, later: maintenance, lost quorum)
 	Rank    int       // how unfit this node is for relative reasons; 0 is best
-	Reach   int       // how unfit it is further for what it does not reach; 0 is best, or that it does not compare with that of the peers
+	Reach   int       // how unfit it is further for reasons that count only when they have lasted, such as what it does not reach
 	// GrantedTill is until when the votes of a majority allow this node to hold, if no more come; zero or past: no majority. Unused without Quorum.
 	GrantedTill time.Time
 	LateAt      time.Time // when this process last noticed that it, or its gate, had not been served for longer than Failover

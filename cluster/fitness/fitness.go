@@ -37,6 +37,8 @@ type Tracked struct {
 	Name     string // with its kind, for Why
 	Weight   int    // points of unfitness
 	Absolute bool   // this node must not lead while it fails
+	// Prompt: it is known at once when it fails, so that the VIP need not wait to see whether it fails elsewhere, too.
+	Prompt bool
 }
 
 // Pool is how many backends of a pool this node reaches.
@@ -51,8 +53,11 @@ type Pool struct {
 type Verdict struct {
 	Fit  bool // false only for an absolute reason: the node must not hold the VIP even if it is alone
 	Rank int  // relative unfitness: 0 is best; of several fit nodes the one with the smallest leads
-	// Reach is further unfitness for the backends that this node does not reach. It compares only between nodes with the same pools, and
-	// only when it has lasted: two nodes do not notice at the same moment that a backend is down.
+	// Slow is further unfitness for tracked things that are looked at now and then. It counts when it has lasted: two nodes do not notice at the
+	// same moment that something has failed for both.
+	Slow int
+	// Reach is further unfitness for the backends that this node does not reach. It is slow, too, and compares only between nodes
+	// with the same pools.
 	Reach int
 	Why   string // empty if there is nothing to say; equal inputs give equal words, so that a change can be logged
 }
@@ -88,14 +93,18 @@ func Judge(in Inputs) Verdict {
 	}
 	why = append(why, v.tracked(in.Failing)...)
 	why = append(why, v.pools(in.Pools)...)
-	v.Rank, v.Reach = min(v.Rank, maxRank), min(v.Reach, maxRank)
+	v.Rank, v.Slow, v.Reach = min(v.Rank, maxRank), min(v.Slow, maxRank), min(v.Reach, maxRank)
 	v.Why = strings.Join(why, "; ")
 	return v
 }
 
 func (v *Verdict) tracked(failing []Tracked) (why []string) {
 	for _, t := range failing {
-		v.Rank += t.Weight
+		if t.Prompt {
+			v.Rank += t.Weight
+		} else {
+			v.Slow += t.Weight
+		}
 		v.Fit = v.Fit && !t.Absolute
 		why = append(why, t.Name+" fails")
 	}

@@ -52,6 +52,7 @@ type Beat struct {
 	Newest      uint64
 	Priority    uint8
 	Rank        uint16
+	Slow        uint16 // further unfitness, for what is looked at now and then
 	Reach       uint16 // further unfitness, for backends that the sender does not reach; compares only between equal configurations
 	Holds       bool
 	Fit         bool

@@ -26,7 +26,8 @@ import (
 //	51  1  length of the name
 //	52  1  number of paths of the sender
 //	53  2  reach
-//	55     name
+//	55  2  slow
+//	57     name
 //	       of those that vote: hash of the voters (8), granted to (8), for which round (8), seat (1), plea (1)
 //	       echoes: boot (8), sequence number last heard (8), age in ms (4, top bit: never accepted), and, if accepted, for each path
 //	       of the sender how long ago it last heard that node on it, in ms (2)
@@ -34,12 +35,12 @@ import (
 const (
 	magic      = "TNDB"
 	version    = 1
-	headSize   = 55
+	headSize   = 57
 	voteSize   = 26
 	echoSize   = 20
 	maxEchoes  = maxPeers * (1 + maxCandidates)
 	pathSize   = 2
-	maxSize    = headSize + seal.MaxName + voteSize + maxEchoes*echoSize + maxPeers*MaxPaths*pathSize + seal.Size // 1313: fits into one frame
+	maxSize    = headSize + seal.MaxName + voteSize + maxEchoes*echoSize + maxPeers*MaxPaths*pathSize + seal.Size // 1315: fits into one frame
 	neverHeard = 1 << 31
 	longAgo    = 1<<16 - 1 // in ms on a path: that long, or never
 )
@@ -109,6 +110,7 @@ func (d *datagram) appendTo(b []byte) []byte {
 	b = be.AppendUint16(b, d.beat.Rank)
 	b = append(b, d.beat.Priority, byte(len(d.name)), byte(d.paths))
 	b = be.AppendUint16(b, d.beat.Reach)
+	b = be.AppendUint16(b, d.beat.Slow)
 	b = append(b, d.name...)
 	if v := &d.beat.Vote; v.Set != 0 {
 		b = be.AppendUint64(b, v.Set)
@@ -171,7 +173,7 @@ func (d *datagram) decode(b []byte) Cause {
 	d.beat = Beat{
 		Boot: be.Uint64(b[16:]), Seq: be.Uint64(b[24:]),
 		Term: be.Uint64(b[32:]), Newest: be.Uint64(b[40:]),
-		Rank: be.Uint16(b[48:]), Priority: b[50], Reach: be.Uint16(b[53:]),
+		Rank: be.Uint16(b[48:]), Priority: b[50], Reach: be.Uint16(b[53:]), Slow: be.Uint16(b[55:]),
 	}
 	setFlags(&d.beat, be.Uint16(b[6:]))
 	d.name = b[headSize : headSize+nameLen]

@@ -74,8 +74,10 @@ func TestTrackedInterfaceMovesTheVIP(t *testing.T) {
 
 func TestTrackedGatewayThatOneNodeDoesNotReach(t *testing.T) {
 	story(t, func(t *try) {
-		s := start(t, tracking(fmt.Sprintf("  gateways: [{address: %s, fall: 2}]\n", lab.Addr4(lab.GatewayID))))
-		s.until("it has answered", func() bool { return s.tracked(s.leader, "gateway", lab.Addr4(lab.GatewayID).String()).State == api.Well })
+		s := start(t, tracking(fmt.Sprintf("  hold: 1s\n  gateways: [{address: %s, fall: 2}]\n", lab.Addr4(lab.GatewayID))))
+		s.until("it has answered", func() bool {
+			return s.tracked(s.leader, "gateway", lab.Addr4(lab.GatewayID).String()).State == api.Well
+		})
 		s.begin()
 		s.fault(s.CutBetween(s.leader.Host, s.Gateway))
 		s.handedOver()
@@ -85,7 +87,8 @@ func TestTrackedGatewayThatOneNodeDoesNotReach(t *testing.T) {
 func TestHangingScriptIsKilledWithItsChildren(t *testing.T) {
 	story(t, func(t *try) {
 		dir := t.TempDir()
-		s := build(t, tracking(fmt.Sprintf(`  scripts:
+		s := build(t, tracking(fmt.Sprintf(`  hold: 1s
+  scripts:
     - {name: uplink, command: [/bin/sh, -c, "test -e %s/hang-$0 && { setsid sleep 77777 & sleep 77777; }; true", NODE], interval: 500ms, timeout: 300ms, fall: 2}
 `, dir)))
 		for d := dir; d != "/tmp" && d != "/"; d = filepath.Dir(d) {
@@ -129,12 +132,12 @@ func TestWhatFailsOnBothMovesNothing(t *testing.T) {
 		for _, n := range s.Nodes {
 			s.until(n.Name()+" has noticed", func() bool { return s.tracked(n, "file", file).State == api.Failing })
 		}
-		s.pass(2 * time.Second)
+		s.pass(6 * time.Second)
 		_, v := s.seen()
 		if v.None.Total > 50*time.Millisecond {
 			t.Errorf("nobody held for %v", v.None.Total)
 		}
-		if n := len(moves(v)); n > 2 { // one node may notice a second before the other, once
+		if n := len(moves(v)); n > 1 {
 			t.Errorf("the VIP was at %v", moves(v))
 		}
 	})
@@ -142,7 +145,7 @@ func TestWhatFailsOnBothMovesNothing(t *testing.T) {
 
 func TestLeaderCutFromItsBackendsHandsOverOnce(t *testing.T) {
 	story(t, func(t *try) {
-		s := start(t, tracking("  reach: {hold: 2s}\n"))
+		s := start(t, tracking("  hold: 2s\n"))
 		var cuts []*lab.Fault
 		for _, b := range s.Backends {
 			cuts = append(cuts, s.fault(s.CutBetween(s.leader.Host, b.Host)))
@@ -163,7 +166,10 @@ func TestLeaderCutFromItsBackendsHandsOverOnce(t *testing.T) {
 func TestLeaderThatCannotAcceptHandsOver(t *testing.T) {
 	story(t, func(t *try) {
 		s := start(t, lab.PairConfig{})
-		s.must(unix.Prlimit(s.leader.Procs[0].Pid(), unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 4, Max: 1 << 20}, nil))
+		pid := s.leader.Procs[0].Pid()
+		var was unix.Rlimit
+		s.must(unix.Prlimit(pid, unix.RLIMIT_NOFILE, nil, &was))
+		s.must(unix.Prlimit(pid, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 4, Max: was.Max}, nil))
 		s.takenOver(s.standby)
 		_, v := s.seen()
 		if got := strings.Join(moves(v), " "); got != s.leader.Name()+" "+s.standby.Name() {
@@ -175,7 +181,7 @@ func TestLeaderThatCannotAcceptHandsOver(t *testing.T) {
 		if !s.said(s.leader, "fitness got worse", "cannot connect to itself") {
 			t.Error("its log does not say why")
 		}
-		s.must(unix.Prlimit(s.leader.Procs[0].Pid(), unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 1 << 20, Max: 1 << 20}, nil))
+		s.must(unix.Prlimit(pid, unix.RLIMIT_NOFILE, &was, nil))
 		s.pass(5 * time.Second)
 		if now := s.Leader(); now != s.standby {
 			t.Error("the VIP went back at once")

@@ -172,7 +172,7 @@ func policy(cfg *configs.Config) election.Policy {
 	return election.Policy{
 		Name: cfg.Node, Priority: c.Priority, Preempt: c.Preempt, PreemptDelay: c.PreemptDelay,
 		Failover: c.Failover, Settle: c.Settle, Stagger: c.Failover, Handover: handoverTime,
-		ReachHold:   cfg.Track.ReachHold,
+		ReachHold:   cfg.Track.Hold,
 		ForeignWait: cfg.VIP.Lease + 500*time.Millisecond,
 		Quorum:      c.Quorum, Witness: c.Witness, Voters: len(c.Peers) + 1,
 	}

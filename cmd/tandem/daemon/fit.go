@@ -93,7 +93,7 @@ func (f *fitJudge) look() *fitness.Inputs {
 		case t.Kind == track.Own:
 			in.DataPlane = t.Reason
 		default:
-			in.Failing = append(in.Failing, fitness.Tracked{Name: string(t.Kind) + " " + t.Name, Weight: t.Weight, Absolute: t.Absolute})
+			in.Failing = append(in.Failing, fitness.Tracked{Name: string(t.Kind) + " " + t.Name, Weight: t.Weight, Absolute: t.Absolute, Prompt: t.Kind == track.Interface})
 		}
 	}
 	at := map[string]int{}
@@ -123,7 +123,7 @@ func (f *fitJudge) judge() cluster.Fitness {
 		in.Barred = s.Barred.Error()
 	}
 	v := fitness.Judge(in)
-	return cluster.Fitness{Fit: v.Fit, Rank: v.Rank, Reach: v.Reach, Refuses: len(in.Listeners) > 0, Why: v.Why}
+	return cluster.Fitness{Fit: v.Fit, Rank: v.Rank, Slow: v.Slow, Reach: v.Reach, Refuses: len(in.Listeners) > 0, Why: v.Why}
 }
 
 // poke wakes the reader; a wake-up already pending is enough.

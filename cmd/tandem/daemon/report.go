@@ -45,7 +45,7 @@ func (r *reporter) status() api.Status {
 	s := api.Status{
 		At: now, Node: r.cfg.Node, Version: string(r.version), Boot: fmt.Sprintf("%016x", r.boot), PID: os.Getpid(), Started: r.started,
 		State: stateOfNode(n), Since: n.Since, Reason: sentence(n), ReasonCode: string(n.Reason), Term: n.Term,
-		Rank: n.Fitness.Rank, Reach: n.Fitness.Reach, Unfitness: n.Fitness.Why, Priority: r.cfg.Cluster.Priority, Gate: v.Gate,
+		Rank: n.Fitness.Rank + n.Fitness.Slow, Reach: n.Fitness.Reach, Unfitness: n.Fitness.Why, Priority: r.cfg.Cluster.Priority, Gate: v.Gate,
 		Maintenance: n.Maintenance, ByHand: n.ByHand, Doing: n.Doing,
 	}
 	s.Peers = r.peers(n, now)
