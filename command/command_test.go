@@ -228,6 +228,30 @@ func capabilities(t *testing.T) []byte {
 	return b[from:to]
 }
 
+func TestCommandDoesNotComeFirst(t *testing.T) {
+	needRoot(t)
+	was, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nice := func(n int) {
+		tasks, err := os.ReadDir("/proc/self/task")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, task := range tasks {
+			if id, err := strconv.Atoi(task.Name()); err == nil {
+				_ = unix.Setpriority(unix.PRIO_PROCESS, id, n) // it may have ended
+			}
+		}
+	}
+	nice(-5)
+	defer nice(20 - was)
+	if out, err := Run(t.Context(), Command{Argv: sh("nice")}); out != "0\n" || err != nil {
+		t.Errorf("niceness %q, %v, want 0", out, err)
+	}
+}
+
 func TestCommandDiesWithThisProcess(t *testing.T) {
 	if file := os.Getenv("COMMAND_TEST_FILE"); file != "" { // the process that dies
 		_, _ = Run(t.Context(), Command{Argv: sh(`echo $$ >"$1"; exec sleep 30`, file), Timeout: time.Minute})

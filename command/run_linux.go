@@ -67,6 +67,7 @@ func supervise(ctx context.Context, cmd *exec.Cmd, w *os.File, ended chan<- erro
 		if err := forsake(); err != nil {
 			return fmt.Errorf("give up privileges: %w", err)
 		}
+		unhurried()
 		if err := cmd.Start(); err != nil {
 			return fmt.Errorf("cannot be started: %w", err)
 		}
@@ -94,6 +95,14 @@ func awaitEnd(pid int) {
 		if !errors.Is(err, unix.EINTR) {
 			return
 		}
+	}
+}
+
+// unhurried takes this process's precedence over others from this thread, which its children inherit.
+func unhurried() {
+	const zero = 20 // the system call counts from 40 (-20) to 1 (19)
+	if now, err := unix.Getpriority(unix.PRIO_PROCESS, 0); err == nil && now > zero {
+		_ = unix.Setpriority(unix.PRIO_PROCESS, 0, 0)
 	}
 }
 
