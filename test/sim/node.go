@@ -62,7 +62,9 @@ func (n *node) kill() {
 // terminate is SIGTERM.
 func (n *node) terminate() {
 	n.w.trace("%s is told to stop", n.name)
-	n.running().cancel()
+	p := n.running()
+	p.told.Store(true)
+	p.cancel()
 }
 
 // pause stops the daemon for d.

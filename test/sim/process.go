@@ -24,6 +24,7 @@ import (
 type process struct {
 	host   *host
 	dead   atomic.Bool // nothing that it does has an effect any more
+	told   atomic.Bool // to stop
 	cancel context.CancelFunc
 	ended  chan struct{} // closed when RunOn has returned
 	err    error         // of RunOn; valid when ended is closed

@@ -19,28 +19,48 @@ import (
 
 var (
 	seedFlag  = flag.Uint64("seed", 0, "run this seed only, with the whole story in the log")
-	seedsFlag = flag.Uint64("seeds", 0, "how many seeds; zero: 2000, or 25 with -short")
+	seedsFlag = flag.Uint64("seeds", 0, "how many seeds; zero: 1000, or 12 with -short")
 	onlyFlag  = flag.String("only", "", "faults whose names contain this")
 )
 
 // TestPairs runs pairs through faults, one after the other, and judges every instant.
 func TestPairs(t *testing.T) {
-	runSeeds(t, func(w *world) { w.stories(3) })
+	runSeeds(t, 2, func(w *world) { w.stories(3) })
 }
 
+// TestTriples does the same with three nodes.
+func TestTriples(t *testing.T) {
+	runSeeds(t, 3, func(w *world) { w.stories(2) })
+}
+
+// TestStorms lets faults overlap, and wants all to be well again soon after the last has gone.
+func TestStorms(t *testing.T) {
+	runSeeds(t, 2, func(w *world) {
+		w.begin()
+		w.storm(25)
+		time.Sleep(afterStorm)
+		w.judge.turn()
+		time.Sleep(time.Second)
+		w.check("a storm", limits{gap: instant})
+	})
+}
+
+// afterStorm is how long it may take until all is well again: a daemon that was told to stop in the storm may have to drain first, memberlist to forget.
+const afterStorm = 5 * time.Second
+
 // runSeeds runs story in a world of its own for each seed.
-func runSeeds(t *testing.T, story func(*world)) {
+func runSeeds(t *testing.T, nodes int, story func(*world)) {
 	if *seedFlag != 0 {
-		runSeed(t, *seedFlag, hclog.Debug, story)
+		runSeed(t, *seedFlag, nodes, hclog.Debug, story)
 		return
 	}
 	n := *seedsFlag
 	switch {
 	case n != 0:
 	case testing.Short():
-		n = 25
+		n = 12
 	default:
-		n = 2000
+		n = 1000
 	}
 	var next atomic.Uint64
 	var failed atomic.Int32
@@ -48,7 +68,7 @@ func runSeeds(t *testing.T, story func(*world)) {
 		t.Run(fmt.Sprintf("worker=%d", i), func(t *testing.T) {
 			t.Parallel()
 			for seed := next.Add(1); seed <= n && failed.Load() < 5; seed = next.Add(1) {
-				if !t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) { runSeed(t, seed, hclog.Info, story) }) {
+				if !t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) { runSeed(t, seed, nodes, hclog.Info, story) }) {
 					failed.Add(1)
 				}
 			}
@@ -56,7 +76,7 @@ func runSeeds(t *testing.T, story func(*world)) {
 	}
 }
 
-func runSeed(t *testing.T, seed uint64, level hclog.Level, story func(*world)) {
+func runSeed(t *testing.T, seed uint64, nodes int, level hclog.Level, story func(*world)) {
 	dir := tempDir(t)
 	var log buffer
 	defer func() { // synctest.Test does not return after a failure
@@ -65,7 +85,7 @@ func runSeed(t *testing.T, seed uint64, level hclog.Level, story func(*world)) {
 		}
 	}()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, seed, 2, dir, &log, level)
+		w := newWorld(t, seed, nodes, dir, &log, level)
 		defer w.end()
 		story(w)
 	})
@@ -82,15 +102,7 @@ func tempDir(t *testing.T) string {
 
 // stories lets so many faults happen, and checks what each costs.
 func (w *world) stories(n int) {
-	w.judge.start()
-	for _, n := range w.nodes {
-		n.start()
-	}
-	for _, c := range w.clients {
-		c.run()
-	}
-	time.Sleep(rest)
-	w.check("start", limits{gap: rest, dual: instant})
+	w.begin()
 	var all []fault
 	for _, f := range faults() {
 		if strings.Contains(f.name, *onlyFlag) {
@@ -109,6 +121,19 @@ func (w *world) stories(n int) {
 		time.Sleep(w.between(0, 2*time.Second))
 		w.judge.turn()
 	}
+}
+
+// begin starts everybody.
+func (w *world) begin() {
+	w.judge.start()
+	for _, n := range w.nodes {
+		n.start()
+	}
+	for _, c := range w.clients {
+		c.run()
+	}
+	time.Sleep(rest)
+	w.check("start", limits{gap: rest, dual: instant})
 }
 
 // check compares what was seen with what may be.
