@@ -33,6 +33,7 @@ func (n *Node) act(ctx context.Context, v election.View, f Facts, d election.Dec
 		n.prepared(ctx, f)
 	}
 	n.meet(v, f, now)
+	n.reunite(v, now)
 	n.followVacancy(v, f, d, now)
 }
 

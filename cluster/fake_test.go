@@ -43,30 +43,31 @@ type host struct {
 	cancel context.CancelFunc
 	done   chan error
 
-	dead     bool // the process is gone; its kernel still answers until the gate ends
-	hung     bool
-	gateEnds time.Time // of the fence
-	beat     pulse.Beat
-	heard    map[string]pulse.Peer
-	streams  map[string]peer.State
-	inbox    chan peer.Message
-	wish     Wish
-	facts    Facts
-	claims   int
-	slow     time.Duration // to speak up after having been quiet
-	stuck    bool          // does not read its messages
-	deaf     error         // adding the VIP fails
-	reset    int
-	active   int
-	accepted uint64
-	points   []string
-	rank     int  // how unfit it is
-	refuses  bool // its listener is not open
-	others   bool // third parties answer it
-	log      hclog.Logger
-	journal  Journal
-	kept     Kept  // on its disk
-	full     error // its disk is
+	dead      bool // the process is gone; its kernel still answers until the gate ends
+	hung      bool
+	gateEnds  time.Time // of the fence
+	beat      pulse.Beat
+	heard     map[string]pulse.Peer
+	streams   map[string]peer.State
+	inbox     chan peer.Message
+	wish      Wish
+	facts     Facts
+	claims    int
+	slow      time.Duration // to speak up after having been quiet
+	stuck     bool          // does not read its messages
+	deaf      error         // adding the VIP fails
+	reset     int
+	active    int
+	accepted  uint64
+	points    []string
+	announced []string // why
+	rank      int      // how unfit it is
+	refuses   bool     // its listener is not open
+	others    bool     // third parties answer it
+	log       hclog.Logger
+	journal   Journal
+	kept      Kept  // on its disk
+	full      error // its disk is
 
 	pulsed, gossiped, streamed, viped, fit chan struct{}
 }
@@ -305,8 +306,12 @@ func (f fakeVIP) Facts() Facts {
 	}
 	return f.facts
 }
-func (f fakeVIP) Changed() <-chan struct{}               { return f.viped }
-func (f fakeVIP) Announce(string)                        {}
+func (f fakeVIP) Changed() <-chan struct{} { return f.viped }
+func (f fakeVIP) Announce(reason string) {
+	f.w.mu.Lock()
+	defer f.w.mu.Unlock()
+	f.announced = append(f.announced, reason)
+}
 func (f fakeVIP) SetPeers(map[string][]net.HardwareAddr) {}
 func (f fakeVIP) Point(macs []net.HardwareAddr) error {
 	f.w.mu.Lock()

@@ -22,6 +22,7 @@ type watched struct {
 	heldSince time.Time
 	freeAt    time.Time // arrival of its newest beat that said that it does not hold
 	whole     bool      // by its newest beat its listeners are open
+	near      bool      // alive at the previous turn
 }
 
 // served remembers whether clients came to this node while a peer was silent: when two holders meet, the one with the clients stays.

@@ -37,6 +37,19 @@ func (n *Node) meet(v election.View, f Facts, now time.Time) {
 	}
 }
 
+// reunite announces when a peer is heard that was not: the frames of this node may have got nowhere meanwhile, its announcements among them, without
+// anybody having noticed. Clients then still go where the VIP was before.
+func (n *Node) reunite(v election.View, now time.Time) {
+	for _, p := range v.Peers {
+		w := n.watch(p.Name)
+		was := w.near
+		w.near = n.stateOf(p, now) == PeerAlive
+		if w.near && !was && n.wish {
+			n.VIP.Announce("a peer is heard that was not")
+		}
+	}
+}
+
 // rival is a peer that holds beside this node, without an order on either side.
 func (n *Node) rival(v election.View, f Facts, now time.Time) (election.Peer, bool) {
 	if !f.Holds || n.giving.To != "" {
