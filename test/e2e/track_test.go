@@ -95,7 +95,7 @@ func TestHangingScriptIsKilledWithItsChildren(t *testing.T) {
 			s.must(os.Chmod(d, 0o755))
 		}
 		edit := s.Config.Edit
-		s.Pair.Config.Edit = func(n *lab.Node, c string) string { return strings.ReplaceAll(edit(n, c), "NODE", n.Name()) }
+		s.Config.Edit = func(n *lab.Node, c string) string { return strings.ReplaceAll(edit(n, c), "NODE", n.Name()) }
 		for i := range s.Nodes {
 			s.must(s.StartNode(i))
 		}
