@@ -33,18 +33,21 @@ func TestBusyHostLosesNothing(t *testing.T) {
 	})
 }
 
-func TestBusyHostUnderLoadLosesNothing(t *testing.T) {
+// A saturated proxy beside busy loops can still be late once or twice a minute, and then the VIP moves (cluster/pulse/adr/0004). What holds even then: never two, always
+// one.
+func TestBusyHostUnderLoadIsNeverTwoNorNobody(t *testing.T) {
 	once(t, func(t *try) {
 		s := start(t, lab.PairConfig{LogLevel: "warn"}) // a line for each request would be a load of its own
-		flood, answers, err := s.Crowd.Flood(netip.AddrPortFrom(s.VIP, lab.PortHTTP), 64)
-		s.must(err)
+		flood, answers := s.Crowd.Flood(netip.AddrPortFrom(s.VIP, lab.PortHTTP), 64)
 		hogs := s.fault(s.Hogs(8, -20))
 		s.pass(10 * time.Second)
 		v := s.Watch.View(s.from, time.Now())
 		s.must(hogs.Heal())
 		s.must(flood.Heal())
 		t.Logf("observer: %s; %d answers", v, answers.Load())
-		s.kept(v)
+		if v.Dual.Longest > 100*time.Millisecond || v.None.Longest > 500*time.Millisecond {
+			t.Errorf("two answered for %v, nobody for %v", v.Dual.Longest, v.None.Longest)
+		}
 	})
 }
 

@@ -13,7 +13,7 @@ import (
 
 // Flood is load without measure: so many clients in the host ask target as fast as they are answered, whatever the answer is. They run at nice -20, so that
 // busy loops do not calm them. Heal ends it.
-func (h *Host) Flood(target netip.AddrPort, clients int) (f *Fault, answers *atomic.Int64, err error) {
+func (h *Host) Flood(target netip.AddrPort, clients int) (f *Fault, answers *atomic.Int64) {
 	var (
 		quit atomic.Bool
 		wg   sync.WaitGroup
@@ -32,14 +32,15 @@ func (h *Host) Flood(target netip.AddrPort, clients int) (f *Fault, answers *ato
 			})
 		})
 	}
-	end := func() error {
+	end := func() {
 		quit.Store(true)
 		wg.Wait()
-		return nil
 	}
-	h.lab.atEnd(func() { _ = end() })
-	f, err = fault(fmt.Sprintf("%d clients that ask %s as fast as they can", clients, target), nil, end)
-	return f, answers, err
+	h.lab.atEnd(end)
+	return &Fault{
+		What: fmt.Sprintf("%d clients that ask %s as fast as they can", clients, target),
+		heal: func() error { end(); return nil },
+	}, answers
 }
 
 // ask opens a connection and asks over it until it ends.
