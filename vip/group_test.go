@@ -200,7 +200,7 @@ func TestStandbyFindsOutWhoAnswers(t *testing.T) {
 		time.Sleep(11 * time.Second)
 		s.expect("all is well", len(s.keep.State().Strays) == 0)
 		h.SetNeighbour(v, viptest.Neighbour{MAC: stranger})
-		s.keep.Want(vip.Wish{Hold: true, Term: 1})
+		s.keep.Want(vip.Wish{Hold: true, Term: 1, Leader: "lb2"})
 		time.Sleep(time.Minute)
 		s.expect("a holder does not ask", len(s.keep.State().Strays) == 0)
 	})

@@ -69,7 +69,7 @@ func (l *loop) linkChanged(ctx context.Context, s *segment, was link.Fact, now t
 		l.replacePort(ctx, s, now)
 	}
 	if string(was.MAC) != string(s.fact.MAC) && len(was.MAC) > 0 && len(s.fact.MAC) > 0 {
-		s.log.Info("the link's MAC changed", "mac", s.fact.MAC, "was", was.MAC)
+		s.log.Info("the link's MAC changed", "mac", s.fact.MAC.String(), "was", was.MAC.String())
 		l.again("the link's MAC changed", now)
 	}
 	why := s.fact.Why(l.k.vips, s.vips)

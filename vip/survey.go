@@ -197,7 +197,7 @@ func (l *loop) tellStray(x Stray, now time.Time) {
 	l.k.in.mu.Lock()
 	peer := l.k.in.peers[mac]
 	l.k.in.mu.Unlock()
-	log.Warn("somebody who is not the leader answers for the vip", "vip", x.Addr, "mac", x.MAC, "peer", peer, "leader", x.Leader,
+	log.Warn("somebody who is not the leader answers for the vip", "vip", x.Addr, "mac", x.MAC.String(), "peer", peer, "leader", x.Leader,
 		"for", now.Sub(x.Since).Round(time.Millisecond))
 }
 
