@@ -18,8 +18,10 @@ func (n *Node) act(ctx context.Context, v election.View, f Facts, d election.Dec
 	}
 	if d.Hold != n.wish {
 		n.wish, n.wishAt = d.Hold, now
-		if !d.Hold {
-			n.reset(now)
+		if d.Hold {
+			n.keepClients()
+		} else {
+			n.reset(d.Reason, now)
 		}
 	}
 	resetting := n.going && n.resetting(now)
@@ -35,31 +37,6 @@ func (n *Node) act(ctx context.Context, v election.View, f Facts, d election.Dec
 	n.meet(v, f, now)
 	n.reunite(v, now)
 	n.followVacancy(v, f, d, now)
-}
-
-// resetWait bounds how long a leader that has handed over keeps answering IP, in silence on ARP and ND, while its client connections are reset.
-const resetWait = 50 * time.Millisecond
-
-// reset ends the client connections of a node that lets go, so that clients learn at once instead of waiting for an answer that cannot come.
-func (n *Node) reset(now time.Time) {
-	done := make(chan struct{})
-	n.resetDone, n.resetBy = done, now.Add(resetWait)
-	n.tasks.Go(func() {
-		defer close(done)
-		n.Traffic.Reset()
-	})
-}
-
-func (n *Node) resetting(now time.Time) bool {
-	if n.resetDone == nil || now.After(n.resetBy) {
-		return false
-	}
-	select {
-	case <-n.resetDone:
-		return false
-	default:
-		return true
-	}
 }
 
 // leader names the one peer that is heard to hold; empty: none, or several.
@@ -79,7 +56,7 @@ func (n *Node) leader(v election.View, now time.Time) string {
 
 // publish tells the peers the facts.
 func (n *Node) publish(v election.View, f Facts, d election.Decision, now time.Time) {
-	holds := f.Holds || (f.Quiet && n.going) // a leader that hands over holds until the other does
+	holds := f.Holds || (f.Quiet && n.going && d.Hold) // a leader that hands over holds until the other does
 	n.Pulse.Publish(pulse.Beat{
 		Term: n.term, Newest: n.newest, Priority: uint8(n.Policy.Priority), Rank: uint16(min(v.Self.Rank, 1<<16-1)),
 		Slow: uint16(min(n.fitness.Slow, 1<<16-1)), Reach: uint16(min(n.fitness.Reach, 1<<16-1)), Refuses: n.fitness.Refuses,

@@ -57,6 +57,7 @@ type host struct {
 	stuck     bool          // does not read its messages
 	deaf      error         // adding the VIP fails
 	reset     int
+	closing   bool // answers ask clients to come back by a new connection
 	active    int
 	accepted  uint64
 	points    []string
@@ -346,6 +347,12 @@ func (f fakeTraffic) Accepted() uint64 {
 	f.w.mu.Lock()
 	defer f.w.mu.Unlock()
 	return f.accepted
+}
+
+func (f fakeTraffic) SetClosing(on bool) {
+	f.w.mu.Lock()
+	defer f.w.mu.Unlock()
+	f.closing = on
 }
 
 func (f fakeTraffic) Reset() {

@@ -19,7 +19,7 @@ const (
 //
 //	L Take(term) → S adds the VIP and answers IP, silent on ARP and ND → Ready → L waits for a moment without a request
 //	in flight, points the segment at S, falls silent on ARP and ND → Go → S answers ARP and ND, announces, and its beat
-//	says that it holds → L releases.
+//	says that it holds → L answers the requests that it has in flight (graceWait), resets what is left, and releases.
 //
 // At every step the VIP is answered by one of them; if S does not hold in time, L cancels with a newer term and goes on.
 
@@ -67,6 +67,7 @@ func (n *Node) give(ctx context.Context, d election.Decision, now time.Time) {
 	case n.giving.To == "" && d.HandTo != "":
 		n.giving = election.Giving{To: d.HandTo, Term: d.HandTerm, At: now}
 		n.ready, n.going = false, false
+		n.Traffic.SetClosing(true)
 		n.learn(d.HandTerm)
 		n.log.Info("handing over", "peer", d.HandTo, "term", d.HandTerm)
 		m := peer.Message{Kind: peer.Take, Term: d.HandTerm}
@@ -77,7 +78,7 @@ func (n *Node) give(ctx context.Context, d election.Decision, now time.Time) {
 	case n.giving.To == "":
 	case !d.Hold && n.resetting(now): // the peer holds; this node answers IP a moment longer
 	case !d.Hold:
-		n.giving, n.ready, n.going = election.Giving{}, false, false
+		n.endGiving()
 	case d.Term > n.giving.Term:
 		n.cancel(ctx, d.Term, now)
 	case n.ready && !n.going && (n.Traffic.Active() == 0 || now.Sub(n.giving.At) > quietWait):
@@ -112,7 +113,7 @@ func (n *Node) silenced(ctx context.Context, f Facts) {
 func (n *Node) cancel(ctx context.Context, term uint64, now time.Time) {
 	to, pointed := n.giving.To, n.going
 	n.log.Warn("handover cancelled: the peer did not hold in time", "peer", to, "term", term, "waited", now.Sub(n.giving.At).Round(time.Millisecond))
-	n.giving, n.ready, n.going = election.Giving{}, false, false
+	n.endGiving()
 	n.send(ctx, to, peer.Message{Kind: peer.Cancel, Term: term})
 	if pointed {
 		n.VIP.Announce("handover cancelled")

@@ -69,6 +69,7 @@ const (
 type Traffic interface {
 	Active() int      // requests and connections in flight
 	Accepted() uint64 // clients accepted since the start
+	SetClosing(bool)  // whether answers ask clients to come back by a new connection
 	Reset()           // end all client connections with a reset, so that their owners learn at once
 }
 

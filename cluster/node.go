@@ -103,6 +103,7 @@ type Node struct {
 	failovers   []journal.Move
 	resetDone   chan struct{} // closed when the connections of a leader that let go have been reset
 	resetBy     time.Time
+	spare       context.CancelFunc // keeps them from being reset, if they have not been yet
 	meeting     meeting
 	vacant      vacancy
 	voting      voting

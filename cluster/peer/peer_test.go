@@ -17,7 +17,7 @@ func TestMessagesArriveInOrderBothWays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := pair(t, &wires{})
 		data := bytes.Repeat([]byte{7}, MaxData)
-		for i, k := range []Kind{Take, Ready, Go, Cancel} {
+		for i, k := range []Kind{Take, Ready, Go, Cancel, Word, Answer} {
 			if err := a.Send(t.Context(), "b", Message{Kind: k, Term: uint64(i), From: "mallory"}); err != nil {
 				t.Fatal(err)
 			}
@@ -25,7 +25,7 @@ func TestMessagesArriveInOrderBothWays(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		for i, k := range []Kind{Take, Ready, Go, Cancel} {
+		for i, k := range []Kind{Take, Ready, Go, Cancel, Word, Answer} {
 			if got, want := <-b.Inbox(), (Message{Kind: k, Term: uint64(i), From: "a"}); !reflect.DeepEqual(got, want) {
 				t.Errorf("b got %+v, want %+v", got, want)
 			}

@@ -218,7 +218,7 @@ func (p *Streams) readLoop(ctx context.Context, s *stream) error {
 		case Bye:
 			p.bye(s)
 			p.deliver(ctx, m)
-		case Take, Ready, Go, Cancel:
+		case Take, Ready, Go, Cancel, Word, Answer:
 			p.deliver(ctx, m)
 		default: // of a later version
 		}

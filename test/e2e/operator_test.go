@@ -189,3 +189,28 @@ func TestForcedMaintenanceLetsTheVIPGo(t *testing.T) {
 		s.says(s.leader, "maintenance by force: nobody is left to lead", "let_go=true")
 	})
 }
+
+func TestHandoversInARowLoseNothing(t *testing.T) {
+	story(t, func(t *try) {
+		s := start(t, lab.PairConfig{})
+		busy, err := s.Load(2 * time.Millisecond) // so that a request is nearly always on its way
+		s.must(err)
+		s.must(s.WaitServed(s.soon(), busy, 200*time.Millisecond))
+		s.begin()
+		const times = 10
+		for range times {
+			s.order(s.standby, "handover").is(t, 0, s.standby.Name()+" leads, handed over from", "")
+			s.leader, s.standby = s.standby, s.leader
+			s.pass(300 * time.Millisecond)
+		}
+		_, v := s.seen()
+		r := busy.Report(s.from, time.Now())
+		t.Logf("busy client: %s", r)
+		if v.Dual.Total > times*step || v.None.Longest > 50*time.Millisecond+2*r.Late {
+			t.Errorf("observer: %s", v)
+		}
+		if r.Failed > times/2 || r.Slowest > 500*time.Millisecond { // a SYN that is sent again costs a second
+			t.Errorf("busy client: %s", r)
+		}
+	})
+}

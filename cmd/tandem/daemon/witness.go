@@ -133,3 +133,4 @@ var _ cluster.Traffic = noTraffic{}
 func (noTraffic) Active() int      { return 0 }
 func (noTraffic) Accepted() uint64 { return 0 }
 func (noTraffic) Reset()           {}
+func (noTraffic) SetClosing(bool)  {}
