@@ -69,7 +69,11 @@ func (n *Node) publish(v election.View, f Facts, d election.Decision, now time.T
 	m := n.Meta
 	m.Term, m.Holds, m.Fit, m.MACs = n.newest, holds, v.Self.Fit && !n.maintenance, f.MACs
 	n.Gossip.SetMeta(m)
-	n.status.Store(n.report(v, f, d, now))
+	s := n.report(v, f, d, now)
+	n.status.Store(s)
+	if n.Tell != nil {
+		n.Tell(*s)
+	}
 }
 
 // hearsOthers reports whether third parties on the link are heard, as far as there is a reason to doubt it: a peer has fallen silent. What came in

@@ -47,6 +47,8 @@ type Options struct {
 	Journal Journal
 	// VIPs are the addresses, for the log.
 	VIPs string
+	// Tell is called at every turn of the loop with what the node is then; nil: nobody is told. It must not block.
+	Tell func(Status)
 	// Feed is called at every turn of the loop: the watchdog's food. It must not block.
 	Feed func()
 	Log  hclog.Logger

@@ -42,6 +42,7 @@ type Status struct {
 	ByHand      bool
 	Doing       string
 	Quorum      Quorum
+	Rival       string // a peer that holds too, against the rules; empty: none
 }
 
 // PeerStatus is what is known of one peer.
@@ -58,7 +59,7 @@ func (n *Node) report(v election.View, f Facts, d election.Decision, now time.Ti
 	s := &Status{
 		Node: n.Policy.Name, Settled: d.Settled, Hold: d.Hold, Holds: f.Holds, Quiet: f.Quiet, Since: n.wishAt,
 		Term: n.term, Reason: d.Reason, About: d.Peer, Fitness: n.fitness,
-		Leaving: n.leaving, Maintenance: n.maintenance, ByHand: d.ByHand, Facts: f, Failover: slices.Clone(n.failovers),
+		Leaving: n.leaving, Maintenance: n.maintenance, ByHand: d.ByHand, Rival: n.meeting.peer, Facts: f, Failover: slices.Clone(n.failovers),
 		Quorum: n.reportVotes(v.Peers, now),
 	}
 	if n.op != nil {

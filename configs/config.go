@@ -5,6 +5,7 @@ import (
 
 	"github.com/tandem-lb/tandem/cluster"
 	"github.com/tandem-lb/tandem/health"
+	"github.com/tandem-lb/tandem/notify"
 	"github.com/tandem-lb/tandem/proxy"
 	"github.com/tandem-lb/tandem/proxy/pool"
 	"github.com/tandem-lb/tandem/vip"
@@ -23,6 +24,7 @@ type Config struct {
 	Pools     []Pool
 	Track     Track
 	Admin     Admin
+	Notify    []notify.Hook
 }
 
 // Log says how to log.

@@ -26,7 +26,7 @@ func (c *checker) witness(f *fileConfig) {
 	for _, s := range []struct {
 		key string
 		b   *block
-	}{{"vip", &f.VIP.block}, {"listeners", &f.Listeners.block}, {"pools", &f.Pools.block}} {
+	}{{"vip", &f.VIP.block}, {"listeners", &f.Listeners.block}, {"pools", &f.Pools.block}, {"notify", &f.Notify.block}} {
 		if s.b.set {
 			c.bad(s.b.place, "a witness has no %s: it only votes; remove the section, or cluster.witness", s.key)
 		}

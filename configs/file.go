@@ -17,6 +17,15 @@ type fileConfig struct {
 	Pools     blocks[filePool]     `key:"pools"`
 	Track     fileTrack            `key:"track"`
 	Admin     fileAdmin            `key:"admin"`
+	Notify    blocks[fileNotify]   `key:"notify"`
+}
+
+type fileNotify struct {
+	block
+	On      list   `key:"on"`
+	Command list   `key:"command"`
+	Timeout scalar `key:"timeout"`
+	RunAs   scalar `key:"run_as"`
 }
 
 type fileLog struct {

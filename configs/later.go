@@ -8,8 +8,8 @@ func laterKey(path string) string {
 		return "one path between the nodes, cluster.bind to cluster.peers"
 	case "cluster.key_files", "cluster.keys":
 		return "one cluster.key_file"
-	case "notify", "cluster.notify", "vip.notify":
-		return "the log: claimed and released say the same"
+	case "cluster.notify", "vip.notify":
+		return "notify at the top level of the file"
 	case "routes", "listeners[].routes":
 		return "one pool per listener"
 	case "certificates", "tls", "listeners[].tls", "listeners[].certificates":

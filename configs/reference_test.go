@@ -79,7 +79,7 @@ func keysIn(t *testing.T, file string) []string {
 			}
 		}
 		levels = append(levels, level{indent, join(parent, strings.SplitN(body, ":", 2)[0])})
-		if slices.Contains([]string{"listeners", "pools", "backends", "paths", "more", "interfaces", "gateways", "scripts", "processes", "files"}, strings.SplitN(body, ":", 2)[0]) {
+		if slices.Contains([]string{"listeners", "pools", "backends", "paths", "more", "interfaces", "gateways", "scripts", "processes", "files", "notify"}, strings.SplitN(body, ":", 2)[0]) {
 			levels[len(levels)-1].path += "[]"
 		}
 	}
@@ -155,6 +155,7 @@ track:
   scripts: [{name: uplink, command: [/usr/local/bin/check-uplink, --fast], run_as: nobody}]
   processes: [{process: unbound, pidfile: /run/unbound.pid}]
   files: [{path: /etc/tandem/drain, exists: false}, {path: /run/uplink/state, contains: active}]
+notify: [{on: [leader, standby], command: [/usr/local/bin/on-change, --quiet], run_as: nobody}]
 `
 	cfg, _, err := Parse("short", []byte(short), lab())
 	if err != nil {

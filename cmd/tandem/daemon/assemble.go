@@ -102,6 +102,7 @@ func assemble(w World, cfg *configs.Config, version Version, log hclog.Logger) (
 		return nil, err
 	}
 	jrn := journal.New(journal.Config{Boot: fmt.Sprintf("%016x", boot), Path: filepath.Join(cfg.StateDir, "journal")}, log.Named("journal"))
+	ntf := newNotifier(w, cfg, boot, log.Named("notify"))
 	node = cluster.New(cluster.Options{
 		Policy: policy(cfg), Boot: boot, Term: kept.Term, Expected: len(cfg.Cluster.Peers), MACs: kept.MACs, Maintenance: kept.Maintenance,
 		Meta: meta,
@@ -110,6 +111,7 @@ func assemble(w World, cfg *configs.Config, version Version, log hclog.Logger) (
 		Save: func(k cluster.Kept) error {
 			return state.Save(cfg.StateDir, state.State{Term: k.Term, MACs: k.MACs, Maintenance: k.Maintenance})
 		},
+		Tell:    func(s cluster.Status) { ntf.Observe(became(s)) },
 		Feed:    w.feeder(log),
 		Journal: jrn, VIPs: prefixes(cfg.VIP.Addresses),
 		Log: log.Named("cluster"),
@@ -146,6 +148,7 @@ func assemble(w World, cfg *configs.Config, version Version, log hclog.Logger) (
 		{"track", fit.tracker.Run},
 		{"fitness", fit.run},
 		{"proxy", untilAsked(prx.Run)},
+		{"notify", ntf.Run},
 		{"cluster", node.Run},
 	}
 	return d, nil

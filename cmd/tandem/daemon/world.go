@@ -10,6 +10,7 @@ import (
 
 	"github.com/tandem-lb/tandem/cluster/pulse"
 	"github.com/tandem-lb/tandem/cluster/pulse/mirror"
+	"github.com/tandem-lb/tandem/command"
 	"github.com/tandem-lb/tandem/systemd"
 	"github.com/tandem-lb/tandem/vip"
 )
@@ -33,6 +34,8 @@ type World struct {
 	Dial   func(ctx context.Context, to netip.AddrPort) (net.Conn, error)
 	// Admin is where the API is served, instead of cfg.Admin.Socket.
 	Admin net.Listener
+	// Command runs an operator's command; nil: command.Run.
+	Command func(ctx context.Context, c command.Command) (output string, err error)
 	// Feed is called at every turn of the election's loop, instead of the watchdog.
 	Feed func()
 }
