@@ -32,6 +32,16 @@ func (l limits) noisy() limits {
 	return l
 }
 
+// voted are the limits in quorum mode: never two, and the votes for a leader that is gone must run out before there is another.
+func (l limits) voted() limits {
+	if l.gap > instant && l.must {
+		l.gap = max(l.gap, 800*time.Millisecond)
+	}
+	l.fresh = max(l.gap, l.fresh) + 1100*time.Millisecond
+	l.dual = 0
+	return l
+}
+
 const (
 	instant = 2 * time.Millisecond // what no client notices; a question for the way takes 200 µs
 	rest    = 3 * time.Second      // after a fault, for all to be well again
@@ -44,7 +54,7 @@ func (w *world) between(low, high time.Duration) time.Duration {
 }
 
 func (w *world) leader() *node {
-	for _, n := range w.nodes {
+	for _, n := range w.all {
 		if n.host == w.judge.holder() {
 			return n
 		}
@@ -53,11 +63,11 @@ func (w *world) leader() *node {
 	return nil
 }
 
-// standby is one of the others.
+// standby is one of the others that may lead.
 func (w *world) standby() *node {
 	var all []*node
-	for _, n := range w.nodes {
-		if n.host != w.judge.holder() {
+	for _, n := range w.all {
+		if n.host != w.judge.holder() && !n.witness {
 			all = append(all, n)
 		}
 	}
@@ -143,7 +153,7 @@ func faults() []fault {
 			w.ways(a, b, "cut", func(there, back *path) { there.cut, back.cut = true, true })
 			time.Sleep(w.between(20*time.Millisecond, 4*time.Second))
 			w.heal()
-			if w.mirrors == "auto" {
+			if w.mirrors == "auto" || w.quorum {
 				return limits{gap: instant}
 			}
 			return limits{gap: 20 * time.Millisecond, fresh: time.Second, dual: always, moves: 1}
@@ -160,7 +170,7 @@ func faults() []fault {
 			w.ways(a, b, "cut one way, there", func(there, _ *path) { there.cut = true })
 			time.Sleep(w.between(20*time.Millisecond, 4*time.Second))
 			w.heal()
-			if w.mirrors == "auto" {
+			if w.mirrors == "auto" || w.quorum {
 				return limits{gap: instant}
 			}
 			return limits{gap: 150 * time.Millisecond, fresh: 1100 * time.Millisecond, dual: instant, moves: 1}
@@ -255,18 +265,18 @@ func faults() []fault {
 		}},
 		{"all streams between the nodes are reset", func(w *world) limits {
 			w.trace("a firewall resets every connection between the nodes")
-			for _, n := range w.nodes {
+			for _, n := range w.all {
 				n.running().resetAll(w)
 			}
 			return limits{gap: instant}
 		}},
 		{"all are killed and return", func(w *world) limits {
-			for _, n := range w.nodes {
+			for _, n := range w.all {
 				n.kill()
 			}
 			d := w.between(0, time.Second)
 			time.Sleep(d)
-			for _, n := range w.nodes {
+			for _, n := range w.all {
 				n.start()
 			}
 			return limits{gap: d + 1500*time.Millisecond, fresh: d + 2600*time.Millisecond, moves: 1}
@@ -277,7 +287,7 @@ func faults() []fault {
 			w.apart(func(x *station) bool { return x == b.station || x.host == nil && x.index%2 == 0 })
 			time.Sleep(w.between(500*time.Millisecond, 4*time.Second))
 			w.heal()
-			if w.mirrors == "auto" { // the nodes hear each other, and know nothing of clients
+			if w.mirrors == "auto" || w.quorum { // the nodes hear each other, and know nothing of clients
 				return limits{gap: always}
 			}
 			return limits{gap: 1300 * time.Millisecond, fresh: 1300 * time.Millisecond, dual: always, moves: 1}

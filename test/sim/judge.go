@@ -13,6 +13,7 @@ type judge struct {
 	clients []*client
 	port    netip.AddrPort // of the listener on the VIP
 	trace   func(format string, args ...any)
+	strict  bool // who would answer counts even if nobody can hear it
 
 	mu      sync.Mutex // guards what follows
 	fates   []fate
@@ -66,7 +67,7 @@ func (j *judge) look() {
 	}
 	var who []*host
 	for _, h := range j.hosts {
-		if h.answers() && h.speaks() {
+		if h.answers() && (j.strict || h.speaks()) {
 			who = append(who, h)
 		}
 	}

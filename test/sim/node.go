@@ -18,6 +18,8 @@ type node struct {
 	name string
 	cfg  *configs.Config
 	runs []*process
+
+	witness bool
 }
 
 // start runs a daemon on the node. One that was asked to end must have ended.

@@ -19,32 +19,44 @@ import (
 
 var (
 	seedFlag  = flag.Uint64("seed", 0, "run this seed only, with the whole story in the log")
-	seedsFlag = flag.Uint64("seeds", 0, "how many seeds; zero: 1000, or 12 with -short")
+	seedsFlag = flag.Uint64("seeds", 0, "how many seeds for each test; zero: 400, or 6 with -short")
 	onlyFlag  = flag.String("only", "", "faults whose names contain this")
 )
 
 // TestPairs runs pairs through faults, one after the other, and judges every instant.
 func TestPairs(t *testing.T) {
-	runSeeds(t, 2, func(w *world) { w.stories(3) })
+	runSeeds(t, setup{nodes: 2}, func(w *world) { w.stories(3) })
 }
 
 // TestTriples does the same with three nodes.
 func TestTriples(t *testing.T) {
-	runSeeds(t, 3, func(w *world) { w.stories(2) })
+	runSeeds(t, setup{nodes: 3}, func(w *world) { w.stories(2) })
 }
 
 // TestStorms lets faults overlap, and wants all to be well again soon after the last has gone.
 func TestStorms(t *testing.T) {
-	runSeeds(t, 2, func(w *world) {
-		w.begin()
-		w.storm(25)
-		time.Sleep(afterStorm)
-		w.check("a storm", limits{gap: always, dual: always, moves: 1000}) // all is well again
-		time.Sleep(afterProbes)
-		w.judge.turn()
-		time.Sleep(time.Second)
-		w.check("the time after a storm", limits{gap: instant})
-	})
+	runSeeds(t, setup{nodes: 2}, func(w *world) { w.storms() })
+}
+
+// TestQuorum runs two nodes and a witness through faults, and TestQuorumStorms lets them overlap: never, not for a nanosecond, may two answer.
+func TestQuorum(t *testing.T) {
+	runSeeds(t, setup{nodes: 3, quorum: true}, func(w *world) { w.stories(2) })
+}
+
+// TestQuorumStorms is told at TestQuorum.
+func TestQuorumStorms(t *testing.T) {
+	runSeeds(t, setup{nodes: 3, quorum: true}, func(w *world) { w.storms() })
+}
+
+func (w *world) storms() {
+	w.begin()
+	w.storm(25)
+	time.Sleep(afterStorm)
+	w.check("a storm", limits{gap: always, dual: always, moves: 1000}) // all is well again
+	time.Sleep(afterProbes)
+	w.judge.turn()
+	time.Sleep(time.Second)
+	w.check("the time after a storm", limits{gap: instant})
 }
 
 // afterStorm is how long it may take until all is well again: a daemon that was told to stop in the storm may have to drain first, memberlist to forget.
@@ -54,7 +66,7 @@ const afterStorm = 5 * time.Second
 const afterProbes = 12 * time.Second
 
 // runSeeds runs story in a world of its own for each seed.
-func runSeeds(t *testing.T, nodes int, story func(*world)) {
+func runSeeds(t *testing.T, nodes setup, story func(*world)) {
 	if *seedFlag != 0 {
 		runSeed(t, *seedFlag, nodes, hclog.Debug, story)
 		return
@@ -63,9 +75,9 @@ func runSeeds(t *testing.T, nodes int, story func(*world)) {
 	switch {
 	case n != 0:
 	case testing.Short():
-		n = 12
+		n = 6
 	default:
-		n = 1000
+		n = 400
 	}
 	var next atomic.Uint64
 	var failed atomic.Int32
@@ -81,7 +93,7 @@ func runSeeds(t *testing.T, nodes int, story func(*world)) {
 	}
 }
 
-func runSeed(t *testing.T, seed uint64, nodes int, level hclog.Level, story func(*world)) {
+func runSeed(t *testing.T, seed uint64, nodes setup, level hclog.Level, story func(*world)) {
 	dir := tempDir(t)
 	var log buffer
 	defer func() { // synctest.Test does not return after a failure
@@ -131,7 +143,7 @@ func (w *world) stories(n int) {
 // begin starts everybody.
 func (w *world) begin() {
 	w.judge.start()
-	for _, n := range w.nodes {
+	for _, n := range w.all {
 		n.start()
 	}
 	for _, c := range w.clients {
@@ -147,6 +159,9 @@ func (w *world) check(what string, l limits) {
 	r := w.judge.turn()
 	if w.seg.noise.loss > 0 {
 		l = l.noisy()
+	}
+	if w.quorum {
+		l = l.voted()
 	}
 	fail := func(format string, args ...any) {
 		w.t.Errorf("%s: %s", what, fmt.Sprintf(format, args...))

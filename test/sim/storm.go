@@ -5,8 +5,8 @@ import "time"
 // storm lets faults overlap: nothing is promised meanwhile but that no goroutine gets stuck, and all is well again soon after the last of them has gone.
 func (w *world) storm(events int) {
 	for range events {
-		n := w.nodes[w.dice.IntN(len(w.nodes))]
-		m := w.nodes[w.dice.IntN(len(w.nodes))]
+		n := w.all[w.dice.IntN(len(w.all))]
+		m := w.all[w.dice.IntN(len(w.all))]
 		switch w.dice.IntN(12) {
 		case 0:
 			if n.lives() {
@@ -27,6 +27,9 @@ func (w *world) storm(events int) {
 				n.pause(w.between(time.Millisecond, time.Second))
 			}
 		case 7:
+			if n.witness {
+				continue
+			}
 			w.trace("the VIP of %s is removed", n.name)
 			n.sys().Delete(n.cfg.VIP.Addresses[0])
 		case 8:
@@ -44,7 +47,7 @@ func (w *world) storm(events int) {
 	}
 	w.trace("the storm is over")
 	w.heal()
-	for _, n := range w.nodes {
+	for _, n := range w.all {
 		n.deafMute(false, false)
 		n.plug(true)
 		n.sys().SetSlow(0)

@@ -25,18 +25,19 @@ type world struct {
 	dice    *rand.Rand
 	seg     *Segment
 	judge   *judge
-	nodes   []*node
+	all     []*node // the nodes
 	gateway *host
 	rest    []*host // gateway and backends
 	clients []*client
 	log     io.Writer // of the daemons and the segment
 	level   hclog.Level
 	mirrors string // cluster.mirrors
-	ctx     context.Context
-	stop    context.CancelFunc
-	wg      sync.WaitGroup
-	began   time.Time
-	dir     string
+	setup
+	ctx   context.Context
+	stop  context.CancelFunc
+	wg    sync.WaitGroup
+	began time.Time
+	dir   string
 }
 
 const vipPort = 80
@@ -47,18 +48,25 @@ func number(base, i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 0, 0, b
 
 func hardware(kind, i int) announce.MAC { return announce.MAC{2, 0, 0, 0, byte(kind), byte(i + 1)} }
 
-// newWorld makes a segment with so many nodes; nothing runs on them yet.
-func newWorld(t testing.TB, seed uint64, nodes int, dir string, log io.Writer, level hclog.Level) *world {
-	w := &world{t: t, seed: seed, level: level, dice: rand.New(rand.NewPCG(seed, 1)), seg: newSegment(seed), log: log, began: time.Now(), dir: dir} //nolint:gosec // dice
+// setup is what nodes there are.
+type setup struct {
+	nodes  int
+	quorum bool // in quorum mode; the last node is a witness
+}
+
+// newWorld makes a segment with nodes; nothing runs on them yet.
+func newWorld(t testing.TB, seed uint64, what setup, dir string, log io.Writer, level hclog.Level) *world {
+	w := &world{t: t, seed: seed, setup: what, level: level, dice: rand.New(rand.NewPCG(seed, 1)), seg: newSegment(seed), log: log, began: time.Now(), dir: dir} //nolint:gosec // dice
 	w.mirrors = []string{"auto", "\"off\""}[seed%2]
 	w.ctx, w.stop = context.WithCancel(context.Background())
 	w.seg.trace = w.trace
-	w.judge = &judge{port: netip.AddrPortFrom(virtual(), vipPort), trace: w.trace}
-	for i := range nodes {
+	w.judge = &judge{strict: what.quorum, port: netip.AddrPortFrom(virtual(), vipPort), trace: w.trace}
+	for i := range what.nodes {
 		n := &node{w: w, name: fmt.Sprintf("lb%d", i+1)}
 		n.host = newHost(w.seg, n.name, hardware(1, i), number(11, i), virtual())
-		n.cfg = n.config(nodes)
-		w.nodes = append(w.nodes, n)
+		n.witness = what.quorum && i == what.nodes-1
+		n.cfg = n.config()
+		w.all = append(w.all, n)
 		w.judge.hosts = append(w.judge.hosts, n.host)
 	}
 	w.gateway = newHost(w.seg, "gateway", hardware(2, 0), number(1, 0), netip.Addr{})
@@ -79,7 +87,7 @@ func newWorld(t testing.TB, seed uint64, nodes int, dir string, log io.Writer, l
 	}
 	w.judge.clients = w.clients
 	w.seg.changed = w.judge.look
-	for _, n := range w.nodes {
+	for _, n := range w.all {
 		w.follow(n.host)
 	}
 	return w
@@ -91,28 +99,40 @@ func (w *world) follow(h *host) {
 	w.wg.Go(func() { _ = watchKernel(w.ctx, k, w.seg) })
 }
 
-func (n *node) config(nodes int) *configs.Config {
+func (n *node) config() *configs.Config {
 	var peers []string
-	for i := range nodes {
+	for i := range n.w.nodes {
 		if a := number(11, i); a != n.station.addr {
 			peers = append(peers, a.String()+":7946")
 		}
 	}
 	text := fmt.Sprintf(`
 node: %s
-cluster: {bind: "%s:7946", peers: [%s], insecure: true, mirrors: %s}
+cluster: {bind: "%s:7946", peers: [%s], insecure: true, mirrors: %s, quorum: %v, witness: %v}
+`, n.name, n.station.addr, strings.Join(peers, ", "), n.w.mirrorsOf(n), n.w.quorum, n.witness)
+	if !n.witness {
+		text += fmt.Sprintf(`
 vip: {interface: %s, addresses: [%s], gateway: 10.0.0.1}
 listeners: [{name: web, bind: "%s:%d", protocol: tcp, pool: web}]
 pools:
   - name: web
     health: {type: tcp, interval: 5s}
     backends: [{name: web1, address: "10.0.0.21:8080"}, {name: web2, address: "10.0.0.22:8080"}]
-`, n.name, n.station.addr, strings.Join(peers, ", "), n.w.mirrors, linkName, virtual(), virtual(), vipPort)
+`, linkName, virtual(), virtual(), vipPort)
+	}
 	cfg, _, err := configs.Parse(n.name+".yaml", []byte(text), configs.Host{})
 	if err != nil {
 		n.w.t.Fatal(err)
 	}
 	return cfg
+}
+
+// mirrorsOf is cluster.mirrors of a node; a witness has none.
+func (w *world) mirrorsOf(n *node) string {
+	if n.witness {
+		return "auto"
+	}
+	return w.mirrors
 }
 
 // backend is a host that answers "pong" to whatever it is told.
@@ -164,7 +184,7 @@ func (w *world) end() {
 	for _, c := range w.clients {
 		c.stop()
 	}
-	for _, n := range w.nodes {
+	for _, n := range w.all {
 		for _, p := range n.runs {
 			p.cancel()
 			<-p.ended
