@@ -22,6 +22,12 @@ func (s *scene) lead() Decision {
 	if lost {
 		return s.stay(why, rival)
 	}
+	doubting := s.doubting()
+	if doubting && s.deafened() {
+		d := s.stay(ReasonDeaf, s.silent())
+		d.Check = true
+		return d
+	}
 	q, unheard := s.unhearing(s.p.Failover / 8)
 	switch {
 	case !unheard:
@@ -42,6 +48,7 @@ func (s *scene) lead() Decision {
 		s.memo.why = ReasonHolds
 	}
 	d := s.hold(s.term(), s.memo.why, s.memo.whyPeer)
+	d.Check = doubting
 	if rival != "" {
 		d.Reason, d.Peer = ReasonMeeting, rival
 		return d

@@ -47,6 +47,7 @@ type Self struct {
 	// GrantedTill is until when the votes of a majority allow this node to hold, if no more come; zero or past: no majority. Unused without Quorum.
 	GrantedTill time.Time
 	LateAt      time.Time // when this process last noticed that it, or its gate, had not been served for longer than Failover
+	ClientAt    time.Time // when a client came last, as far as this node has noticed; zero: none since the start
 	// Served: client frames for the VIP came in while a peer was silent. It stays true until this node lets go, or hears every peer and none
 	// of them holds: both sides of a meeting compare it, so it must not fall while they meet.
 	Served  bool
