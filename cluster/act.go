@@ -18,9 +18,10 @@ func (n *Node) act(ctx context.Context, v election.View, f Facts, d election.Dec
 	}
 	if d.Hold != n.wish {
 		n.wish, n.wishAt = d.Hold, now
-		if d.Hold {
+		switch {
+		case d.Hold:
 			n.keepClients()
-		} else {
+		case d.Reason != election.ReasonDeaf: // who hears nobody may hold again before its clients have noticed anything
 			n.reset(d.Reason, now)
 		}
 	}

@@ -51,12 +51,15 @@ func (n *Node) lookAtSelf(v *election.View, facts Facts, members []gossip.Member
 	if facts.LostAt.After(n.lateAt) {
 		n.lateAt = facts.LostAt
 	}
+	if c := n.Traffic.Accepted(); c != n.accepted {
+		n.accepted, n.clientAt = c, now
+	}
 	fit := n.Fitness()
 	n.judged(fit, now)
 	v.Self = election.Self{
 		Started: n.started, Holds: facts.Holds, Wish: n.wish, WishAt: n.wishAt,
 		Term: n.term, Newest: n.newest, LinkUp: facts.LinkUp, Fit: fit.Fit, Rank: fit.Rank, Reach: fit.Slow + n.comparable(fit.Reach, members),
-		LateAt: n.lateAt, Served: n.countServed(v.Peers, now),
+		LateAt: n.lateAt, ClientAt: n.clientAt, Served: n.countServed(v.Peers, now),
 		Leaving: n.leaving, Take: n.take, Giving: n.giving,
 	}
 }

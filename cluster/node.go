@@ -91,8 +91,10 @@ type Node struct {
 	confirmed chan confirmation
 	tasks     sync.WaitGroup
 	served    served
-	fitness   Fitness // at this turn
-	held      bool    // the fact at the previous turn
+	accepted  uint64    // clients, at the last turn
+	clientAt  time.Time // when that number last rose
+	fitness   Fitness   // at this turn
+	held      bool      // the fact at the previous turn
 	// fitnessTold is what was logged last: at first, that nothing is wrong.
 	fitnessTold Fitness
 	heldSince   time.Time

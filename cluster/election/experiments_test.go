@@ -22,6 +22,7 @@ var experiments = []experiment{
 	{"lone leader paused", lonePaused},
 	{"standby paused", pausedStandby},
 	{"deaf standby", deafStandby},
+	{"deaf leader", deafLeader},
 	{"mute standby", muteStandby},
 	{"mute leader", muteLeader},
 	{"leader does not hear the standby", oneWayToLeader},
@@ -203,6 +204,19 @@ func deafStandby(r *run) {
 	r.leads(l, "beside a deaf standby")
 	r.nodual("deaf standby")
 	r.movedAtMost(0, "deaf standby")
+}
+
+func deafLeader(r *run) {
+	l, s := r.steady()
+	r.do("deafen "+l.policy.Name, func() { l.rx = false })
+	r.wait(fo + 60)
+	r.leads(s[0], "beside a deaf leader")
+	r.wait(r.w.rng.IntN(2000))
+	r.do("repair "+l.policy.Name, func() { l.rx = true })
+	r.wait(500)
+	r.leads(s[0], "after the repair")
+	r.nodual("deaf leader")
+	r.movedAtMost(1, "deaf leader")
 }
 
 func muteStandby(r *run) {

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"net/netip"
 	"slices"
 	"testing"
@@ -174,5 +175,37 @@ func TestDeafStandbyMovesNothing(t *testing.T) {
 		}
 		s.silent(s.standby, "claimed")
 		s.ready()
+	})
+}
+
+func TestDeafLeaderLetsGo(t *testing.T) {
+	story(t, func(t *try) {
+		s := start(t, lab.PairConfig{})
+		f := s.fault(s.Deafen(s.leader.Host))
+		s.takenOver(s.standby)
+		s.pass(time.Second)
+		s.must(f.Heal())
+		s.pass(time.Second)
+		r, v := s.seen()
+		s.moved(r, v, time.Second, 0)
+		s.says(s.leader, "decided", "hold=false", "this node hears nobody on the link")
+		s.says(s.standby, "took over")
+	})
+}
+
+func TestLeaderThatHeardNobodyForAWhileLeadsOnWithItsConnections(t *testing.T) {
+	story(t, func(t *try) {
+		s := start(t, lab.PairConfig{})
+		crowd, err := s.Crowd.Crowd(netip.AddrPortFrom(s.VIP, lab.PortTCP), 50)
+		s.must(err)
+		a, b := s.fault(s.SilentCut(s.leader.Host)), s.fault(s.SilentCut(s.standby.Host)) // as a switch that hangs
+		s.pass(700 * time.Millisecond)
+		s.must(errors.Join(a.Heal(), b.Heal()))
+		_, err = s.WaitLeader(s.soon(), s.leader)
+		s.must(err)
+		s.served()
+		if broken := crowd.Broken(); broken > 0 {
+			t.Errorf("%d of %d connections were lost in a silence of the whole segment", broken, crowd.Len())
+		}
 	})
 }

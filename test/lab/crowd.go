@@ -139,3 +139,15 @@ func await(fd int, events int16, deadline time.Time) error {
 		}
 	}
 }
+
+// Broken counts the connections that the other side has ended or reset.
+func (c *Crowd) Broken() (n int) {
+	for _, fd := range c.fds {
+		ts := unix.Timespec{}
+		p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
+		if ready, err := unix.Ppoll(p, &ts, nil); err != nil || ready > 0 {
+			n++
+		}
+	}
+	return n
+}

@@ -81,6 +81,7 @@ func kinds() []kind {
 		{name: "VIP removed", begin: unaddress, max: 500 * msec, cost: cost{500 * msec, 50 * msec}},
 		{name: "ruleset flushed", begin: flush, max: 500 * msec, cost: cost{500 * msec, 50 * msec}},
 		{name: "stream reset by a firewall", begin: reset, min: 100 * msec, max: 2 * time.Second, cost: none},
+		{name: "deaf", begin: on((*lab.Lab).Deafen), min: 100 * msec, max: 4 * time.Second, takes: true, cost: hung},
 		{name: "wall clock steps", begin: stepClock, min: 100 * msec, max: time.Second, cost: none},
 	}
 }
