@@ -16,13 +16,14 @@ func (s *scene) doubting() bool {
 	if !ok {
 		return false
 	}
-	since := silence - s.p.Failover/2
-	if since < 0 {
+	begun := s.now.Add(s.p.Failover/2 - silence)
+	if !s.passed(begun) {
 		return false
 	}
-	in := since % listenEvery
-	s.wakeAt(s.now.Add(listenEvery - in))
-	return in < listen*s.p.Failover
+	in := s.now.Sub(begun) % listenEvery
+	round := s.now.Add(-in)
+	s.wakeAt(round.Add(listenEvery))
+	return !s.passed(round.Add(listen * s.p.Failover))
 }
 
 // deafened reports whether this holder hears nobody: not its peers, no third party, no client. Nobody can reach it then, and it lets go: a peer
@@ -30,7 +31,7 @@ func (s *scene) doubting() bool {
 func (s *scene) deafened() bool {
 	silence, ok := s.silence()
 	w := s.v.Wire
-	return ok && silence >= s.p.Failover && w.Deaf && w.Probes >= unanswered && !s.outdated() &&
+	return ok && s.passed(s.now.Add(s.p.Failover-silence)) && w.Deaf && w.Probes >= unanswered && !s.outdated() &&
 		!s.v.Self.ClientAt.After(s.now.Add(s.p.Failover/2-silence))
 }
 
