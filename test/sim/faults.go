@@ -234,6 +234,9 @@ func faults() []fault {
 			w.trace("the rules of %s are flushed", n.name)
 			n.sys().Flush()
 			w.seg.changed()
+			if w.quorum { // put back shut, and opened by the next round of votes
+				return limits{gap: 25 * time.Millisecond}
+			}
 			return limits{gap: instant}
 		}},
 		{"the leader is killed beside a slow kernel", func(w *world) limits {
