@@ -47,6 +47,7 @@ type result struct {
 	Lapse    float64 `json:"lapse_ms,omitempty"`    // after the fault, until the old holder was heard for the last time
 	Resets   int     `json:"resets,omitempty"`      // meanwhile: connections to the old holder that it refused
 	Hanging  int     `json:"hanging,omitempty"`     // and those that it left without an answer
+	Claimed  float64 `json:"claimed_ms,omitempty"`  // after the fault, until the other node answered
 	Lapses   int     `json:"lapses,omitempty"`      // how often a gate lapsed, by the logs of the nodes
 	CPU      float64 `json:"cpu_percent,omitempty"` // of one core, of the node that used more
 	Memory   float64 `json:"memory_mib,omitempty"`  // resident, of the node that has more
@@ -163,7 +164,7 @@ func (b *bench) takenOver(parent context.Context, old *lab.Node, from time.Time)
 		lost = b.pair.WaitServed(ctx, b.load, 500*time.Millisecond)
 	}
 	r, err := b.report(parent, from)
-	r.Lapse = b.lapse(old, from)
+	r.Lapse = lapse(b.pair.Watch.View(from, time.Now()), from, old.Name())
 	if err == nil && lost != nil {
 		r.Lost, r.Note = true, fmt.Sprintf("not survived within %v: %v", patience, lost)
 		return r, errLost
@@ -184,13 +185,12 @@ func (b *bench) report(ctx context.Context, from time.Time) (result, error) {
 	}, nil
 }
 
-// lapse is how long after the fault the old holder was heard for the last time.
-func (b *bench) lapse(old *lab.Node, from time.Time) float64 {
+// lapse is how long after the fault one of the old holder's links was heard for the last time.
+func lapse(v lab.View, from time.Time, names ...string) float64 {
 	last := from
-	changes := b.pair.Watch.View(from, time.Now()).Changes
-	for i, c := range changes {
-		if slices.Contains(c.Who, old.Name()) && i+1 < len(changes) {
-			last = changes[i+1].At
+	for i, c := range v.Changes {
+		if i+1 < len(v.Changes) && slices.ContainsFunc(names, func(n string) bool { return slices.Contains(c.Who, n) }) {
+			last = v.Changes[i+1].At
 		}
 	}
 	return max(0, ms(last.Sub(from)))

@@ -47,10 +47,16 @@ func faults() []fault {
 			reference: {blackout: 350 * msec, dual: 10 * msec, checkDual: true, lapse: 260 * msec}}},
 		{name: "sigcont", what: "the leader goes on 5 s after SIGSTOP: seen from then on", runs: usual, do: resumed, goals: goals{
 			reference: {still: true, unfailed: true, checkDual: true}}},
+		{name: "second-link", what: "SIGSTOP of a leader with a second link on the segment", runs: usual, do: twice, only: true, goals: goals{
+			reference: {lapse: 260 * msec}}},
+		{name: "proxy-arp", what: "the plug is pulled beside a router with proxy ARP", runs: usual, do: routed, only: true, goals: goals{
+			reference: {claimed: 250 * msec}}},
 		{name: "handover", what: "tandem handover", runs: usual, do: handover, only: true, goals: goals{
 			reference: {blackout: 10 * msec, unfailed: true, slowest: 50 * msec}}},
 		{name: "sigterm", what: "SIGTERM to the leader", runs: usual, do: term, goals: goals{
 			reference: {blackout: 10 * msec, unfailed: true, slowest: 50 * msec}}},
+		{name: "deaf-leader", what: "the leader hears nothing for 5 s", runs: usual, do: deafLeader, goals: goals{
+			reference: {blackout: 300 * msec, checkDual: true}}},
 		{name: "deaf", what: "the standby hears nothing for 5 s", runs: usual, do: deaf, goals: still},
 		{name: "resets", what: "a firewall resets the stream between the nodes for 5 s", runs: usual, do: reset, only: true, goals: still},
 		{name: "cut", what: "no frame between the nodes for 10 s, both reach everybody else", runs: usual, do: apart(between), goals: goals{
@@ -133,6 +139,19 @@ func deaf(ctx context.Context, b *bench, run int) (result, error) {
 		return result{}, err
 	}
 	f, err := b.pair.Deafen(b.pair.Other(leader).Host)
+	if err != nil {
+		return result{}, err
+	}
+	return b.during(ctx, f, 5*time.Second)
+}
+
+// deafLeader drops everything towards the leader.
+func deafLeader(ctx context.Context, b *bench, run int) (result, error) {
+	leader, _, err := b.roles(ctx, run)
+	if err != nil {
+		return result{}, err
+	}
+	f, err := b.pair.Deafen(leader.Host)
 	if err != nil {
 		return result{}, err
 	}

@@ -18,6 +18,7 @@ type goal struct {
 	dual      time.Duration // median at most, if checkDual
 	checkDual bool
 	lapse     time.Duration // median at most; and whoever asks the dead leader until then is refused
+	claimed   time.Duration // after the fault until the other node answers, median at most
 	heal      time.Duration // after the heal until one holds, median at most
 	unfailed  bool          // no failed request in any run
 	still     bool          // the VIP does not move in any run
@@ -47,6 +48,7 @@ func (g goal) misses(runs []result) []string {
 	within("blackout", blackout, g.blackout, g.worst)
 	within("slowest request", slowest, 0, g.slowest)
 	within("the old leader answered for", func(r result) float64 { return r.Lapse }, g.lapse, 0)
+	within("claimed after", func(r result) float64 { return r.Claimed }, g.claimed, 0)
 	within("healed after", func(r result) float64 { return r.Healed }, g.heal, 0)
 	both, _ := spread(runs, dual)
 	miss(g.checkDual && both > ms(g.dual), "dual %.0f ms, at most %v wanted", both, g.dual)
@@ -128,6 +130,10 @@ func special(w io.Writer, f fault, sys system, runs []result) {
 	case len(runs) == 0:
 	case runs[0].Clients > 0:
 		fmt.Fprintf(w, "%s, %s: %s\n", f.name, sys.name, unserved(runs))
+	case runs[0].Claimed > 0:
+		fmt.Fprintf(w, "%s, %s: the other node answered after %s ms\n", f.name, sys.name, cell(runs, func(r result) float64 { return r.Claimed }))
+	case runs[0].Lapse > 0 && runs[0].Attempts == 0:
+		fmt.Fprintf(w, "%s, %s: the old leader was heard for %s ms, on any link\n", f.name, sys.name, cell(runs, func(r result) float64 { return r.Lapse }))
 	case cpu > 0:
 		fmt.Fprintf(w, "%s, %s: %s %% of a core, %s MiB\n", f.name, sys.name, tenths(runs, func(r result) float64 { return r.CPU }),
 			tenths(runs, func(r result) float64 { return r.Memory }))

@@ -45,6 +45,7 @@ func TestGoalIsMissedByWhatItForbids(t *testing.T) {
 		{"a SYN sent again", goal{slowest: 50 * time.Millisecond}, result{Slowest: 1004}, true},
 		{"answered too long", goal{lapse: 260 * time.Millisecond}, result{Lapse: 270}, true},
 		{"swallowed instead of refused", goal{lapse: 260 * time.Millisecond}, result{Lapse: 200, Hanging: 1}, true},
+		{"claimed late", goal{claimed: 250 * time.Millisecond}, result{Claimed: 251}, true},
 		{"healed late", goal{heal: 50 * time.Millisecond}, result{Healed: 51}, true},
 		{"a gate lapsed", goal{unlapsed: true}, result{Lapses: 1}, true},
 		{"busy", goal{cpu: 4}, result{CPU: 4.5}, true},
