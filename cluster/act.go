@@ -22,7 +22,7 @@ func (n *Node) act(ctx context.Context, v election.View, f Facts, d election.Dec
 		case d.Hold:
 			n.keepClients()
 		case d.Reason != election.ReasonDeaf: // who hears nobody may hold again before its clients have noticed anything
-			n.reset(d.Reason, now)
+			n.reset(d.Reason, now) //nolint:contextcheck // what is in flight is waited for, and bounded, whatever ends
 		}
 	}
 	resetting := n.going && n.resetting(now)

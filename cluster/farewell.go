@@ -31,7 +31,10 @@ func (n *Node) reset(why election.Reason, now time.Time) {
 	n.tasks.Go(func() {
 		defer close(done)
 		defer cancel()
-		for n.Traffic.Active() > 0 && sleep(ctx, graceStep) {
+		for n.Traffic.Active() > 0 {
+			if !sleep(ctx, graceStep) {
+				break
+			}
 		}
 		if ctx.Err() != context.Canceled { //nolint:errorlint // of this very context
 			n.Traffic.Reset()

@@ -45,6 +45,7 @@ type peerState struct {
 	index      int // in Config.Peers, from 1 on; 0: not known, it was never heard directly
 	paths      [MaxPaths]pathState
 	mirrored   time.Duration // awake time of the newest beat that came by a mirror; 0: none
+	since      time.Duration // awake time at which this life of it became active
 	heard      time.Duration // awake time of the newest beat's arrival
 	arrived    time.Duration // real time of it
 	hearsMe    bool
@@ -183,7 +184,7 @@ func (t *table) consider(p *peerState, from netip.AddrPort, path int, awake, arr
 		p.retired[p.nRetired%maxRetired] = p.boot
 		p.nRetired++
 	}
-	p.boot, p.seq = d.beat.Boot, 0
+	p.boot, p.seq, p.since = d.beat.Boot, 0, awake
 	for i := range p.paths {
 		p.paths[i] = pathState{heard: p.paths[i].heard, deafFor: -1} // its silence goes on, its numbers begin anew
 	}

@@ -67,7 +67,7 @@ func (t *thread) pathTo(p *peerState, path int, awake time.Duration) (silence, d
 		silence = awake - w.heard
 	}
 	if age := awake - p.heard; age < t.p.cfg.Failover && p.paths[path].deafFor >= 0 {
-		deaf = p.paths[path].deafFor + age
+		deaf = min(p.paths[path].deafFor+age, awake-p.since) // a path on which it has never heard us it says to be silent for ever
 	}
 	return silence, deaf
 }

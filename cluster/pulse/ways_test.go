@@ -109,8 +109,8 @@ func TestLossMakesMirrorsNotFlap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var net pulsetest.Net
 		_, _, fromX, _ := mirrored(t, &net)
-		n := 0
-		net.Cut(func(_, _ netip.AddrPort) bool { n++; return n%5 == 0 }) // 20 %
+		var n atomic.Int64
+		net.Cut(func(_, _ netip.AddrPort) bool { return n.Add(1)%5 == 0 }) // 20 %
 		for range 100 {
 			settle(every)
 			if fromX.now.Load() {
