@@ -35,7 +35,7 @@ func (l limits) noisy() limits {
 // voted are the limits in quorum mode: never two, and the votes for a leader that is gone must run out before there is another.
 func (l limits) voted() limits {
 	if l.gap > instant && l.must {
-		l.gap = max(l.gap, 800*time.Millisecond)
+		l.gap = max(l.gap+500*time.Millisecond, 800*time.Millisecond) // the votes last 460 ms
 	}
 	l.fresh = max(l.gap, l.fresh) + 1100*time.Millisecond
 	l.dual = 0
