@@ -22,8 +22,7 @@ const maxRank = 60000
 // Inputs is what is known about this node.
 type Inputs struct {
 	LinkUp    bool      // carrier, administratively up, an own address present
-	LinkWhy   string    // why the link is not up, in a few words
-	Link      string    // its name, for Why
+	LinkWhy   string    // why the link is not up, in a few words, and which one
 	Barred    string    // why the VIP cannot be claimed on a link that is up; empty: nothing
 	Contested string    // why the VIP does not stay on this host; empty: it does
 	Listeners []string  // names of the listeners that could not open, in any order
@@ -72,7 +71,7 @@ func Judge(in Inputs) Verdict {
 		if reason == "" {
 			reason = "down"
 		}
-		why = append(why, strings.TrimSpace(fmt.Sprintf("link %s: %s", in.Link, reason)))
+		why = append(why, "link: "+reason)
 	}
 	if in.Barred != "" {
 		v.Fit = false

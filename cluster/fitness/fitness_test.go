@@ -11,17 +11,17 @@ func TestJudge(t *testing.T) {
 		in   Inputs
 		want Verdict
 	}{
-		{"all is well", Inputs{LinkUp: true, Link: "eth0"}, Verdict{Fit: true}},
-		{"no carrier", Inputs{Link: "eth0", LinkWhy: "no carrier"}, Verdict{Why: "link eth0: no carrier"}},
-		{"a VIP that cannot be claimed", Inputs{LinkUp: true, Link: "eth0", Barred: "10.0.0.10 is on it for good"},
+		{"all is well", Inputs{LinkUp: true}, Verdict{Fit: true}},
+		{"no carrier", Inputs{LinkWhy: "eth0 has no carrier"}, Verdict{Why: "link: eth0 has no carrier"}},
+		{"a VIP that cannot be claimed", Inputs{LinkUp: true, Barred: "10.0.0.10 is on it for good"},
 			Verdict{Why: "10.0.0.10 is on it for good"}},
-		{"down, nobody knows why", Inputs{Link: "eth0"}, Verdict{Why: "link eth0: down"}},
+		{"down, nobody knows why", Inputs{}, Verdict{Why: "link: down"}},
 		{"a listener that cannot open only ranks", Inputs{LinkUp: true, Listeners: []string{"web"}},
 			Verdict{Fit: true, Rank: 100, Why: "cannot open listener web"}},
 		{"two are worse, and in order", Inputs{LinkUp: true, Listeners: []string{"web", "db"}},
 			Verdict{Fit: true, Rank: 200, Why: "cannot open listener db, web"}},
-		{"both", Inputs{Link: "eth0", LinkWhy: "no carrier", Listeners: []string{"web"}},
-			Verdict{Rank: 100, Why: "link eth0: no carrier; cannot open listener web"}},
+		{"both", Inputs{LinkWhy: "eth0 has no carrier", Listeners: []string{"web"}},
+			Verdict{Rank: 100, Why: "link: eth0 has no carrier; cannot open listener web"}},
 		{"a data plane that does not work only ranks", Inputs{LinkUp: true, DataPlane: "web: refused"},
 			Verdict{Fit: true, Rank: 20000, Why: "cannot connect to itself: web: refused"}},
 		{"tracked things add up, in order", Inputs{LinkUp: true, Failing: []Tracked{{"script db", 50, false, false}, {"interface eth1", 7, false, true}, {"file x", 9, false, false}}},
