@@ -22,6 +22,9 @@ func ReadKey(path string) ([]byte, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("key file %s does not exist; make one with tandem keygen --out %s and copy it to the other nodes", path, path)
 	}
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, fmt.Errorf("key file: %w; this user cannot read it: run as root, or let the daemon's group (chgrp tandem %s && chmod 0640 %s)", err, path, path)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("key file: %w", err)
 	}

@@ -153,7 +153,7 @@ func (l *list) fill(r *report, n ast.Node, at place) {
 }
 
 func (b *blocks[T]) fill(r *report, n ast.Node, at place) {
-	nodes := b.entries(r, n, at, "begin each entry with a dash: - name: …")
+	nodes := b.entries(r, n, at, "begin each entry with a dash, as in configs/reference.yaml")
 	b.items = make([]T, len(nodes))
 	for i, e := range nodes {
 		p := beginning(e)
