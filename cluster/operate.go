@@ -40,7 +40,7 @@ func (o *operation) doing(now time.Time) string {
 func (n *Node) say(s said) {
 	now := time.Now()
 	n.log.Info("operator asked", "what", s.String(), "by", s.By)
-	n.rec.event(now, "operator-asked", "", "%s asked for %s", s.By, s)
+	n.rec.word(now, "operator-asked", s.String(), fmt.Sprintf("%s asked for %s", s.By, s))
 	switch {
 	case n.op != nil:
 		n.refuse(s, refused(RefusedBusy, "%s", n.op.doing(now)))
@@ -55,7 +55,7 @@ func (n *Node) say(s said) {
 
 func (n *Node) refuse(s said, err error) {
 	n.log.Warn("operator's word was not followed", "what", s.String(), "by", s.By, "reason", err.Error())
-	n.rec.event(time.Now(), "operator-refused", "", "refused %s to %s: %v", s, s.By, err)
+	n.rec.word(time.Now(), "operator-refused", fmt.Sprintf("%s: %v", s, err), fmt.Sprintf("refused %s to %s: %v", s, s.By, err))
 	s.answer(Outcome{}, err)
 }
 

@@ -92,6 +92,11 @@ func (r *recorder) event(at time.Time, what, peer, format string, args ...any) {
 	r.to.Record(journal.Entry{At: at, Event: &journal.Event{What: what, Peer: peer, Text: fmt.Sprintf(format, args...)}})
 }
 
+// word records what became of an operator's word: others that were asked for meanwhile are not more of the same.
+func (r *recorder) word(at time.Time, what, word, text string) {
+	r.to.Record(journal.Entry{At: at, Event: &journal.Event{What: what, Word: word, Text: text}})
+}
+
 // notePeers records what happened to the peers.
 func (r *recorder) notePeers(n *Node, t *turn) {
 	for _, p := range t.v.Peers {

@@ -64,6 +64,7 @@ type Event struct {
 	What string `json:"what"`          // one word that stays the same: "peer-silent"
 	Peer string `json:"peer,omitzero"` // whom it is about; empty: this node
 	Text string `json:"text"`          // in a sentence
+	Word string `json:"word,omitzero"` // of operators: what was asked for and, if it was refused, why
 }
 
 // Kind tells planned moves of the VIP from unplanned ones.
@@ -110,7 +111,7 @@ func same(a, b *Entry) bool {
 		x, y := a.Decision, b.Decision
 		return x.Hold == y.Hold && x.Reason == y.Reason && x.About == y.About && x.HandTo == y.HandTo && x.Inputs.same(y.Inputs)
 	case a.Event != nil && b.Event != nil:
-		return a.Event.What == b.Event.What && a.Event.Peer == b.Event.Peer
+		return a.Event.What == b.Event.What && a.Event.Peer == b.Event.Peer && a.Event.Word == b.Event.Word
 	}
 	return false // each move is one of its own
 }
@@ -141,7 +142,7 @@ func (e Entry) bounded() Entry {
 		d.Inputs.Peers = peers
 		e.Decision = &d
 	case e.Event != nil:
-		e.Event = &Event{clip(e.Event.What), clip(e.Event.Peer), clip(e.Event.Text)}
+		e.Event = &Event{clip(e.Event.What), clip(e.Event.Peer), clip(e.Event.Text), clip(e.Event.Word)}
 	case e.Move != nil:
 		m := *e.Move
 		m.At = m.At.Round(0)

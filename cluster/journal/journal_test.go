@@ -144,6 +144,16 @@ func TestInputsThatNeverStandStillMakeNoStormDifferent(t *testing.T) {
 	}
 }
 
+func TestAnotherWordOfAnOperatorIsNotMoreOfTheSame(t *testing.T) {
+	asked := func(word, who string) Entry {
+		return Entry{Event: &Event{What: "operator-asked", Word: word, Text: who + " asked for " + word}}
+	}
+	a, again, other := asked("handover", "uid 0, pid 7"), asked("handover", "uid 0, pid 8"), asked("maintenance on", "uid 0, pid 7")
+	if !same(&a, &again) || same(&a, &other) {
+		t.Error("who asks counts as a change, or what is asked for does not")
+	}
+}
+
 func TestTheJournalOutlivesTheDaemon(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state", "journal")
 	var before []Entry
