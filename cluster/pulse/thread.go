@@ -204,6 +204,9 @@ func (t *thread) take(data []byte, from netip.AddrPort, path int, at time.Durati
 	if o.answer {
 		t.p.urgent.Store(true)
 	}
+	if o.cause != Fine && path == byMirror {
+		return // counted; the address is the mirror's, which is not to blame
+	}
 	if o.cause != Fine {
 		t.p.news.refused(o.cause, from, t.table.d.name)
 		return
