@@ -41,7 +41,11 @@ func (n *Node) story(v election.View, f Facts, d election.Decision, now time.Tim
 		n.tellMove(v, f, now)
 		return
 	}
-	n.log.Info("no longer holds", "term", n.term, "reason", n.letGo.String())
+	why := n.letGo
+	if d.Hold { // still wanted: a leader that hands over has fallen silent
+		why = d.Reason
+	}
+	n.log.Info("no longer holds", "term", n.term, "reason", why.String())
 }
 
 // looking reports whether the link has not been looked at yet, just after the start: that it is not up then is no news.

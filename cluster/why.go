@@ -107,6 +107,8 @@ func (y *why) stays() {
 		y.say("%s leaves the VIP to %s, which does not hear it, hears others, and so is about to claim.", name, s.About)
 	case election.ReasonBetter:
 		y.say("Nobody holds, and %s leaves the claim to %s, which is better; it claims itself if that one does not.", name, s.About)
+	case election.ReasonMaintenance:
+		y.say("%s does not hold because %s. `tandem maintenance off` lets it lead again.", name, y.because())
 	default:
 		y.say("%s does not hold because %s.", name, y.because())
 	}
