@@ -2,6 +2,7 @@ package notify
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -99,6 +100,9 @@ func (n *Notifier) tell(ctx context.Context, h Hook, e event, skipped int) {
 	log := n.log.With("event", string(e.Event), "id", n.id(e), "command", c.Argv[0], "took", time.Since(began).Round(time.Millisecond))
 	if out = oneLine(out); out != "" {
 		log = log.With("output", out)
+	}
+	if err != nil && ctx.Err() != nil {
+		err = errors.New("this node stops, and waits for no command")
 	}
 	if err != nil {
 		log.Warn("command failed", "err", err)
