@@ -63,7 +63,7 @@ func newMaintenanceState(socket func() string, on bool) *cobra.Command {
 		if asJSON {
 			return printJSON(cmd.OutOrStdout(), d)
 		}
-		text := "maintenance is off: this node may lead again; the VIP stays where it is, unless this node preempts"
+		text := "maintenance is off: this node may lead again; if another one leads, it keeps the VIP, unless this node preempts"
 		if on {
 			text = "maintenance is on: this node does not lead until tandem maintenance off"
 		}

@@ -3,6 +3,7 @@ package daemon
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/tandem-lb/tandem/cluster"
@@ -26,6 +27,7 @@ type apart struct {
 	gossip       []gossip.Problem
 	pulse        []pulse.Problem
 	members      []gossip.Member
+	configured   []netip.AddrPort
 	deafFor      map[string]time.Duration // how long a peer has not heard this node
 	peers        []api.Peer
 	reason       election.Reason
@@ -35,7 +37,7 @@ type apart struct {
 func (r *reporter) apart(n cluster.Status, s api.Status) apart {
 	a := apart{
 		now: s.At, started: r.started, port: r.cfg.Cluster.Bind.Port(), gossip: r.gossip.Problems(),
-		pulse: r.pulse.Problems(), members: r.gossip.Snapshot(), deafFor: map[string]time.Duration{}, peers: s.Peers, reason: n.Reason, about: n.About,
+		pulse: r.pulse.Problems(), members: r.gossip.Snapshot(), configured: r.cfg.Cluster.Peers, deafFor: map[string]time.Duration{}, peers: s.Peers, reason: n.Reason, about: n.About,
 	}
 	for _, p := range n.Peers {
 		a.deafFor[p.Name] = p.DeafFor
@@ -66,6 +68,8 @@ func (a apart) warnings() []string {
 		}
 		switch {
 		case told[hostOf(p.Address)]:
+		case p.State != api.PeerAlive && a.unlisted(p.Address):
+			w = append(w, p.Name+" has joined from "+p.Address+", which is not in cluster.peers of this node, so no beats go there: put it in, and restart this node")
 		case p.State == api.PeerUnknown && (broken || a.now.Sub(a.since(p.Name)) > unheard),
 			broken && p.Name == a.about && p.State != api.PeerAlive:
 			w = append(w, "nothing is heard from "+who+": if it runs, let UDP and TCP "+ports+" pass between the nodes")
@@ -74,6 +78,12 @@ func (a apart) warnings() []string {
 		}
 	}
 	return w
+}
+
+// unlisted reports whether addr, the cluster.bind of a member, is missing in this node's cluster.peers.
+func (a apart) unlisted(addr string) bool {
+	ap, err := netip.ParseAddrPort(addr)
+	return err == nil && !slices.Contains(a.configured, netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port()))
 }
 
 // since is from when on a node should have been heard.

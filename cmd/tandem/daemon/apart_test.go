@@ -23,6 +23,9 @@ func TestStatusSaysWhyNodesAreApart(t *testing.T) {
 		a    apart
 		want string // a part of the only warning; empty: none
 	}{
+		{"not in cluster.peers", apart{started: now, peers: []api.Peer{{Name: "lb2", Address: "10.0.0.72:7946", State: api.PeerUnknown}}, reason: election.ReasonPathBroken, about: "lb2"},
+			"lb2 has joined from 10.0.0.72:7946, which is not in cluster.peers"},
+		{"not in cluster.peers, but heard", apart{peers: []api.Peer{{Name: "lb2", Address: "10.0.0.72:7946", State: api.PeerAlive}}}, ""},
 		{"just started", apart{started: now.Add(-9 * time.Second), peers: unknown}, ""},
 		{"never heard", apart{started: now.Add(-11 * time.Second), peers: unknown}, "nothing is heard from 10.0.0.12: if it runs, let UDP and TCP 7946 and 7947 pass"},
 		{"answers on the wire", apart{started: now, peers: unknown, reason: election.ReasonPathBroken}, "nothing is heard from 10.0.0.12"},
@@ -37,6 +40,7 @@ func TestStatusSaysWhyNodesAreApart(t *testing.T) {
 		{"deaf for a moment", apart{peers: alive, deafFor: map[string]time.Duration{"lb2": time.Second / 2}}, ""},
 	} {
 		tt.a.now, tt.a.port = now, 7946
+		tt.a.configured = []netip.AddrPort{netip.MustParseAddrPort("10.0.0.12:7946")}
 		got := tt.a.warnings()
 		if tt.want == "" && len(got) == 0 {
 			continue

@@ -38,6 +38,9 @@ func paths(cfg *configs.Config, p pulse.Peer, now time.Time) []api.Path {
 		const never = time.Minute // what the wire can say is little more
 		if s.DeafFor >= 0 && s.DeafFor < never {
 			a.HeardByPeerMS = msOf(s.DeafFor)
+			if age := now.Sub(p.HeardAt); !p.HeardAt.IsZero() && age > brokenAfter {
+				a.HeardByPeerMS += msOf(age) // it said so in its last beat, which is that old
+			}
 		}
 		a.Broken = a.HeardMS < 0 || a.HeardMS > msOf(brokenAfter) || s.DeafFor > brokenAfter
 		out = append(out, a)

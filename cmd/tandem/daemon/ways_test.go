@@ -27,6 +27,10 @@ func TestABrokenPathIsAWarningThatNamesTheDirection(t *testing.T) {
 	mute := pulse.PathState{HeardAt: now.Add(-5 * time.Millisecond), DeafFor: time.Hour}
 	dead := pulse.PathState{DeafFor: time.Hour}
 	fresh := pulse.PathState{HeardAt: now, DeafFor: -1}
+	silent := pulse.Peer{Addr: ap("10.0.0.12:7947"), HeardAt: deaf.HeardAt, Paths: []pulse.PathState{deaf, dead}}
+	if got := paths(cfg, silent, now)[0].HeardByPeerMS; got != 3008 {
+		t.Errorf("heard by a peer that was silent for 3 s %v ms ago, want 3008: its word is as old as its last beat", got)
+	}
 	r := &reporter{mirror: mirror.New(mirror.Config{}, hclog.NewNullLogger())}
 	for _, c := range []struct {
 		what   string

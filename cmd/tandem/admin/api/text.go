@@ -82,6 +82,9 @@ func headline(s Status, now time.Time) string {
 		if s.State == Handing || s.State == Leaving {
 			verb = fmt.Sprintf("(%s) still leads,", s.State)
 		}
+		if s.State == Leader {
+			return fmt.Sprintf("%s leads%s. It claimed because: %s", s.Node, since, s.Reason)
+		}
 		return fmt.Sprintf("%s %s%s: %s", s.Node, verb, since, s.Reason)
 	case s.Leader != "":
 		return fmt.Sprintf("%s leads%s. This node, %s, %s", s.Leader, since, s.Node, self)
