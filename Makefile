@@ -5,7 +5,7 @@ SHELL := /bin/bash
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS  := -s -w -X main.version=$(VERSION)
-SCHEDULES ?= 500000
+SCHEDULES ?= 1000000
 FUZZTIME  ?= 30s
 DURATION  ?= 3m
 SEEDS     ?= 4000
@@ -26,15 +26,15 @@ test: ## everything: unit tests with the race detector, the model of the electio
 	go vet ./...
 	go test -race -short -run '^$$' ./... >/dev/null # build all first, so that nothing compiles beside tests of real kernels
 	go test -race -short -shuffle=on -p 1 $$(go list ./... | grep -v /test/e2e)
-	go test -count=1 ./cluster/election -run 'Model' -v -timeout 20m | grep -vE '^=== '; exit $${PIPESTATUS[0]}
+	go test -count=1 -p 1 ./cluster/election ./cluster/quorum -run 'Model' -v -timeout 20m | grep -vE '^=== '; exit $${PIPESTATUS[0]}
 	$(MAKE) sim SEEDS=400
 	$(MAKE) e2e
 
 e2e: ## real binaries, built with the race detector, in network namespaces
 	go test -count=1 -timeout 30m -v ./test/e2e | grep -vE '^=== '; exit $${PIPESTATUS[0]}
 
-model: ## the model of the election at length; SCHEDULES=500000
-	go test -count=1 ./cluster/election -run 'Model' -v -timeout 4h -schedules=$(SCHEDULES)
+model: ## the models of the election and of the votes at length; SCHEDULES=1000000
+	go test -count=1 -p 1 ./cluster/election ./cluster/quorum -run 'Model' -v -timeout 8h -schedules=$(SCHEDULES)
 
 sim: ## whole daemons in memory under fake time, through random faults; SEEDS=4000 of each kind, or one seed with its whole story: SEED=17 RUN=TestStorms
 	go test -count=1 ./test/sim -timeout 4h $(if $(RUN),-run $(RUN)) $(if $(SEED),-v -seed=$(SEED),-seeds=$(SEEDS))

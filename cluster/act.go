@@ -65,7 +65,7 @@ func (n *Node) publish(v election.View, f Facts, d election.Decision, now time.T
 		HearsOthers: n.hearsOthers(v, f, now), Served: v.Self.Served,
 		Late: d.Late, Answered: d.Answered, Settling: !d.Settled, Leaving: n.leaving,
 		Maintenance: n.maintenance, ByHand: d.ByHand,
-		Witness: n.Policy.Witness, Quorate: d.Quorate, Asks: d.Ask && !n.going,
+		Witness: n.Policy.Witness, Quorate: d.Quorate, Stands: d.Stands, Vote: n.ballot(d),
 	})
 	m := n.Meta
 	m.Term, m.Holds, m.Fit, m.MACs = n.newest, holds, v.Self.Fit && !n.maintenance, f.MACs

@@ -101,7 +101,7 @@ func (n *Node) lookAtPeers(ctx context.Context, members []gossip.Member, now tim
 			Served: b.Beat.Served, Late: b.Beat.Late, Answered: b.Beat.Answered, Settling: b.Beat.Settling, Leaving: b.Beat.Leaving,
 			Maintenance: b.Beat.Maintenance, ByHand: b.Beat.ByHand,
 			Witness: b.Beat.Witness, Votes: b.Beat.Vote.Set != 0, Voter: n.Set != 0 && b.Beat.Vote.Set == n.Set,
-			Quorate: b.Beat.Quorate, Asks: b.Beat.Asks,
+			Quorate: b.Beat.Quorate, Stands: b.Beat.Stands, FavoursMe: b.Beat.Vote.Favours == n.Boot && n.Boot != 0,
 		}
 	}
 	return slices.SortedFunc(maps.Values(byName), func(a, b election.Peer) int {

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/tandem-lb/tandem/cluster/election"
+	"github.com/tandem-lb/tandem/cluster/pulse"
+	"github.com/tandem-lb/tandem/cluster/quorum"
 )
 
 // voting is what was told of the votes.
@@ -14,6 +16,22 @@ type voting struct {
 	lostAt  time.Time
 	differs map[string]bool // peers that have other voters
 	twice   bool
+}
+
+// ballot is what the beats are to say of the votes.
+func (n *Node) ballot(d election.Decision) pulse.Vote {
+	v := pulse.Vote{Plea: quorum.Free}
+	if d.Ask && !n.going {
+		v.Plea = quorum.Ask
+	}
+	switch d.Favours {
+	case "":
+	case n.Policy.Name:
+		v.Favours = n.Boot
+	default:
+		v.Favours = n.Pulse.Snapshot()[d.Favours].Beat.Boot
+	}
+	return v
 }
 
 // tellVotes logs when a majority of the voters can no longer be talked to, or again, and what must not be.

@@ -27,6 +27,7 @@ func Decide(p Policy, v View, now time.Time) Decision {
 	d.Answered = s.answered()
 	d.Quorate = s.p.Quorum && s.quorate()
 	d.Ask = d.Ask || s.p.Quorum && d.Hold
+	d.Favours = s.favourite(d.Stands)
 	d.ByHand = d.Hold && s.byHand()
 	d.Wake = s.wake
 	d.Memo = s.memo
@@ -106,7 +107,7 @@ func (s *scene) stay(why Reason, peer string) Decision {
 	if why != ReasonUnheard {
 		s.memo.yieldAt = time.Time{}
 	}
-	if why != ReasonBetter && why != ReasonVoting {
+	if why != ReasonBetter {
 		s.memo.readyAt = time.Time{}
 	}
 	return Decision{Reason: why, Peer: peer}

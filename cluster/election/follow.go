@@ -25,7 +25,7 @@ func (s *scene) follow() Decision {
 		return s.settle()
 	}
 	if s.byVotes() {
-		return s.stand(ReasonElected, s.silent(), false)
+		return s.elect(s.silent(), false)
 	}
 	s.memo.despite = s.memo.despite && yield
 	if yield && !s.memo.despite {
@@ -104,18 +104,15 @@ func (s *scene) quiet(q Peer) bool { return s.now.Sub(q.HeardAt) >= s.p.Failover
 
 // stand is the decision of a node that may claim: it does, unless a better candidate should.
 func (s *scene) stand(why Reason, peer string, check bool) Decision {
-	if s.granted() {
-		return s.claim(s.next(), ReasonElected, peer)
-	}
 	n, better := s.betterPeers()
 	s.since(&s.memo.readyAt, true)
-	if n > 0 && !s.passed(s.memo.readyAt.Add(time.Duration(n)*s.p.Stagger+s.courtesy())) {
+	if n > 0 && !s.passed(s.memo.readyAt.Add(time.Duration(n)*s.p.Stagger)) {
 		d := s.stay(ReasonBetter, better)
 		d.Check = check
 		return d
 	}
 	if s.p.Quorum {
-		return s.ask(peer, check)
+		return s.elect(peer, check)
 	}
 	return s.claim(s.next(), why, peer)
 }

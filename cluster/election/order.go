@@ -35,7 +35,7 @@ func (s *scene) own() standing {
 func (s *scene) betterPeers() (n int, name string) {
 	best := s.own()
 	for _, q := range s.peers {
-		if !s.fresh(q) || !q.Fit || q.Leaving || s.deafForLong(q) || s.outvoted(q) || compare(s.standing(q), s.own()) >= 0 {
+		if !s.fresh(q) || !q.Fit || q.Leaving || s.deafForLong(q) || s.votesWith(q) || compare(s.standing(q), s.own()) >= 0 {
 			continue
 		}
 		n++

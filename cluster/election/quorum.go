@@ -1,7 +1,5 @@
 package election
 
-import "time"
-
 // In quorum mode the votes alone decide who may hold: a claim waits for those of a majority, and who has lost them lets go. Nobody needs to be looked
 // for on the wire, and nobody yields to a peer that does not hear it. Only beside nodes that hold without votes, or by those of other
 // voters, as while a cluster is changed from one mode to the other, the rules of pair mode have to be kept as well.
@@ -41,33 +39,52 @@ func (s *scene) byVotes() bool {
 	return true
 }
 
-// outvoted peers need not be waited for: they could not get a majority.
-func (s *scene) outvoted(q Peer) bool { return s.votesWith(q) && !(q.Quorate && q.HearsMe) }
-
-// patient, in failover times, is how long a better candidate that asks is left alone: the voters' lease for the last holder, and some.
+// patient, in failover times, is longer than the voters' lease for another can last.
 const patient = 4
 
-// courtesy is the further wait while a better candidate asks: two that ask at the same time only take votes from each other.
-func (s *scene) courtesy() time.Duration {
-	if !s.p.Quorum {
-		return 0
+// elect is the decision of a node that would lead if a majority lets it. It stands, and says so; every voter favours the best of those who stand that it is in
+// touch with; and only who is favoured by a majority asks for the votes. Binding votes are so never given to two who then have none
+// left, and a candidate that cannot win keeps none from another.
+func (s *scene) elect(peer string, check bool) Decision {
+	switch {
+	case s.granted():
+		return s.claim(s.next(), ReasonElected, peer)
+	case !s.quorate():
+		d := s.stay(ReasonNoQuorum, peer)
+		d.Check = check
+		return d
+	}
+	why, votes := ReasonVoting, 1
+	if best := s.favourite(true); best != s.p.Name {
+		why, peer, votes = ReasonBetter, best, 0
 	}
 	for _, q := range s.peers {
-		if s.fresh(q) && q.Fit && q.Asks && !s.outvoted(q) && compare(s.standing(q), s.own()) < 0 {
-			return patient * s.p.Failover
-		}
+		votes += yes(q.Voter && s.fresh(q) && q.FavoursMe)
 	}
-	return 0
+	d := s.stay(why, peer)
+	d.Stands, d.Ask, d.Check = true, votes > s.p.Voters/2, check
+	return d
 }
 
-// ask is the decision of a candidate whose turn it is.
-func (s *scene) ask(peer string, check bool) Decision {
-	d := s.stay(ReasonVoting, peer)
-	if !s.quorate() {
-		d = s.stay(ReasonNoQuorum, peer)
+// favourite is the best of those who stand, this node included if it does, that this node and they hear each other; empty while somebody holds by the votes.
+func (s *scene) favourite(stands bool) string {
+	if !s.p.Quorum || s.v.Self.Wish {
+		return ""
 	}
-	d.Check, d.Ask = check, d.Reason == ReasonVoting
-	return d
+	best := standing{}
+	if stands {
+		best = s.own()
+	}
+	for _, q := range s.peers {
+		switch {
+		case !q.Voter || !s.fresh(q):
+		case q.Holds:
+			return ""
+		case q.Stands && q.HearsMe && (best.name == "" || compare(s.standing(q), best) < 0):
+			best = s.standing(q)
+		}
+	}
+	return best.name
 }
 
 // between reports whether this node is in the middle of a handover: silent on ARP and ND, waiting for its votes, or for them to come back after the order

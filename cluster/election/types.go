@@ -114,7 +114,8 @@ type Peer struct {
 	Votes       bool // it holds by votes only: Policy.Quorum
 	Voter       bool // it is of this node's own voters
 	Quorate     bool // its Decision.Quorate
-	Asks        bool // its Decision.Ask
+	Stands      bool // its Decision.Stands
+	FavoursMe   bool // its Decision.Favours is this node
 }
 
 // Wire is what the check of the wire (ARP and ND probes for the VIPs) says. It runs while a Decision asks for it.
@@ -142,7 +143,10 @@ type Decision struct {
 	// HandByHand goes into the order: it is an operator's word that HandTo leads.
 	HandByHand bool
 	ByHand     bool // this node holds because an operator said so: told by beat
-	// Ask the voters. Who holds, or is to hold, asks all the time.
+	// Stands: this node would lead if a majority lets it: told by beat. Favours is whom its vote should go to, if it is free: told by beat.
+	Stands  bool
+	Favours string
+	// Ask the voters for their votes, which binds them. Who holds, or is to hold, asks all the time.
 	Ask bool
 	// Quorate: this node hears a majority of its voters, itself included, and is heard by them: told by beat.
 	Quorate  bool

@@ -68,8 +68,9 @@ type Beat struct {
 	ByHand      bool // the sender holds because an operator said so
 	Witness     bool // the sender votes and never holds
 	Quorate     bool // the sender hears a majority of its voters and is heard by them
-	Asks        bool // the sender would hold, or holds, by votes
-	Vote        Vote // filled in by Pulse
+	Stands      bool // the sender would lead if a majority lets it
+	// Vote is filled in by Pulse, but for Favours. In a beat that is published its Plea is a wish: Ask, if the voters are to be asked.
+	Vote Vote
 }
 
 // Peer is what is known of one peer from its beats.

@@ -28,7 +28,7 @@ import (
 //	53  2  reach
 //	55  2  slow
 //	57     name
-//	       of those that vote: hash of the voters (8), granted to (8), for which round (8), seat (1), plea (1)
+//	       of those that vote: hash of the voters (8), granted to (8), for which round (8), favours (8), seat (1), plea (1)
 //	       echoes: boot (8), sequence number last heard (8), age in ms (4, top bit: never accepted), and, if accepted, for each path
 //	       of the sender how long ago it last heard that node on it, in ms (2)
 //	       seal (16)
@@ -36,11 +36,11 @@ const (
 	magic      = "TNDB"
 	version    = 1
 	headSize   = 57
-	voteSize   = 26
+	voteSize   = 34
 	echoSize   = 20
 	maxEchoes  = maxPeers * (1 + maxCandidates)
 	pathSize   = 2
-	maxSize    = headSize + seal.MaxName + voteSize + maxEchoes*echoSize + maxPeers*MaxPaths*pathSize + seal.Size // 1315: fits into one frame
+	maxSize    = headSize + seal.MaxName + voteSize + maxEchoes*echoSize + maxPeers*MaxPaths*pathSize + seal.Size // 1323: fits into one frame
 	neverHeard = 1 << 31
 	longAgo    = 1<<16 - 1 // in ms on a path: that long, or never
 )
@@ -61,7 +61,7 @@ const (
 	flagQuorum // what else is about votes is there
 	flagRefuses
 	flagByHand
-	flagAsks
+	flagStands
 )
 
 // echo tells one peer what the sender last heard of it.
@@ -116,6 +116,7 @@ func (d *datagram) appendTo(b []byte) []byte {
 		b = be.AppendUint64(b, v.Set)
 		b = be.AppendUint64(b, v.To)
 		b = be.AppendUint64(b, v.Round)
+		b = be.AppendUint64(b, v.Favours)
 		b = append(b, v.Seat, byte(v.Plea))
 	}
 	for _, e := range d.echoes[:d.n] {
@@ -132,8 +133,8 @@ func (d *datagram) appendTo(b []byte) []byte {
 	return b
 }
 
-// valid reports whether v can be what a node says that does, or does not, vote.
-func (v Vote) valid(votes bool) bool {
+// validVote reports whether v can be what a node says that does, or does not, vote.
+func validVote(v Vote, votes bool) bool {
 	if !votes {
 		return v == Vote{}
 	}
@@ -179,10 +180,10 @@ func (d *datagram) decode(b []byte) Cause {
 	d.name = b[headSize : headSize+nameLen]
 	rest := b[headSize+nameLen:]
 	if votes > 0 {
-		d.beat.Vote = Vote{Set: be.Uint64(rest), To: be.Uint64(rest[8:]), Round: be.Uint64(rest[16:]), Seat: rest[24], Plea: quorum.Plea(rest[25])}
+		d.beat.Vote = Vote{Set: be.Uint64(rest), To: be.Uint64(rest[8:]), Round: be.Uint64(rest[16:]), Favours: be.Uint64(rest[24:]), Seat: rest[32], Plea: quorum.Plea(rest[33])}
 		rest = rest[votes:]
 	}
-	if d.beat.Boot == 0 || d.beat.Seq == 0 || !seal.ValidName(d.name) || !d.beat.Vote.valid(votes > 0) {
+	if d.beat.Boot == 0 || d.beat.Seq == 0 || !seal.ValidName(d.name) || !validVote(d.beat.Vote, votes > 0) {
 		return Malformed
 	}
 	return d.decodeEchoes(rest[:len(rest)-seal.Size])
@@ -228,7 +229,7 @@ func flags(b *Beat) (f uint16) {
 		{b.Served, flagServed}, {b.Late, flagLate}, {b.Leaving, flagLeaving},
 		{b.Answered, flagAnswered}, {b.Settling, flagSettling}, {b.Refuses, flagRefuses},
 		{b.Maintenance, flagMaintenance}, {b.ByHand, flagByHand},
-		{b.Witness, flagWitness}, {b.Vote.Set != 0, flagQuorum}, {b.Quorate, flagQuorate}, {b.Asks, flagAsks},
+		{b.Witness, flagWitness}, {b.Vote.Set != 0, flagQuorum}, {b.Quorate, flagQuorate}, {b.Stands, flagStands},
 	} {
 		if x.on {
 			f |= x.bit
@@ -244,5 +245,5 @@ func setFlags(b *Beat, f uint16) {
 	b.Answered, b.Settling = f&flagAnswered != 0, f&flagSettling != 0
 	b.Refuses = f&flagRefuses != 0
 	b.Maintenance, b.ByHand = f&flagMaintenance != 0, f&flagByHand != 0
-	b.Witness, b.Quorate, b.Asks = f&flagWitness != 0, f&flagQuorate != 0, f&flagAsks != 0
+	b.Witness, b.Quorate, b.Stands = f&flagWitness != 0, f&flagQuorate != 0, f&flagStands != 0
 }

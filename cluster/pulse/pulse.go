@@ -151,7 +151,8 @@ func (p *Pulse) Publish(b Beat) {
 func matters(a, b *Beat) bool {
 	return a.Holds != b.Holds || a.Term != b.Term || a.Newest != b.Newest || a.Fit != b.Fit ||
 		a.Leaving != b.Leaving || a.Wants != b.Wants || a.Late != b.Late || a.Answered != b.Answered || a.Settling != b.Settling ||
-		a.Maintenance != b.Maintenance || a.ByHand != b.ByHand || a.Quorate != b.Quorate || a.Asks != b.Asks
+		a.Maintenance != b.Maintenance || a.ByHand != b.ByHand || a.Quorate != b.Quorate || a.Stands != b.Stands ||
+		a.Vote.Plea != b.Vote.Plea || a.Vote.Favours != b.Vote.Favours
 }
 
 // Receive takes a datagram that came by another way than the transport, and arrived at the given time. It copies data. from is for the log only.

@@ -47,7 +47,7 @@ func TestDatagramsSurviveTheWire(t *testing.T) {
 	d := datagram{keyID: ta.keyID, cluster: ta.cluster, name: []byte(strings.Repeat("n", seal.MaxName)), n: maxEchoes, paths: MaxPaths, beat: Beat{
 		Boot: math.MaxUint64, Seq: 2, Term: 3, Newest: math.MaxUint64, Priority: 254, Rank: 65535,
 		Holds: true, Wants: true, Served: true, Leaving: true,
-		Vote: Vote{Set: math.MaxUint64, Seat: 15, Plea: quorum.Free, To: 7, Round: 8},
+		Vote: Vote{Set: math.MaxUint64, Seat: 15, Plea: quorum.Free, To: 7, Round: 8, Favours: 9},
 	}}
 	for i := range d.echoes {
 		d.echoes[i] = echo{boot: uint64(i + 1), seq: uint64(i), age: time.Duration(i) * time.Hour, candidate: i >= maxPeers}

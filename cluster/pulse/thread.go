@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tandem-lb/tandem/cluster/peer/seal"
+	"github.com/tandem-lb/tandem/cluster/quorum"
 )
 
 const (
@@ -96,7 +97,7 @@ func (t *thread) send(tr Transport) {
 	now := time.Now()
 	t.lastSend = now
 	b := p.beat.Load()
-	t.vote(now, t.table.sent+1, b != nil && b.Asks)
+	t.vote(now, t.table.sent+1, b != nil && b.Vote.Plea == quorum.Ask)
 	if p.cfg.Tick != nil && !p.cfg.Tick(now) {
 		p.count.withheld.Add(1)
 		return

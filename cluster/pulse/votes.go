@@ -21,15 +21,8 @@ type Votes struct {
 	Granted func(round uint64)
 }
 
-// Vote is the part of a beat that is about votes. The zero value is that of a node in pair mode.
-type Vote struct {
-	Set  uint64 // hash of the sender's voters; 0: pair mode
-	Seat uint8  // the sender's among them
-	Plea quorum.Plea
-	// To is the life of a node that the sender's vote is granted to, 0 for nobody, and Round the newest that it is granted for.
-	To    uint64
-	Round uint64
-}
+// Vote is the part of a beat that is about votes.
+type Vote = quorum.Word
 
 // rounds is how many of the newest questions are dated: more than are ever on their way.
 const rounds = 64
@@ -37,11 +30,9 @@ const rounds = 64
 // votes is what the beat thread keeps of them. Nil: pair mode.
 type votes struct {
 	cfg   *Votes
-	boot  uint64
-	voter quorum.Voter
-	tally quorum.Tally
+	booth quorum.Booth
 	asked [rounds]asked
-	plea  quorum.Plea
+	word  Vote
 	best  uint64 // the newest round that was granted
 }
 
@@ -54,7 +45,7 @@ func newVotes(cfg *Votes, boot uint64, every time.Duration) *votes {
 	if cfg == nil {
 		return nil
 	}
-	return &votes{cfg: cfg, boot: boot, voter: quorum.NewVoter(cfg.Lease, 3*every, cfg.Clock()), tally: quorum.NewTally(cfg.Set)}
+	return &votes{cfg: cfg, booth: quorum.NewBooth(cfg.Set, boot, cfg.Lease, 3*every, cfg.Clock())}
 }
 
 // vote goes before the beat of that number.
@@ -63,63 +54,43 @@ func (t *thread) vote(now time.Time, round uint64, ask bool) {
 	if v == nil {
 		return
 	}
-	v.plea = quorum.None
-	if v.cfg.Turn == nil {
-		return
+	plea := quorum.None
+	if v.cfg.Turn != nil {
+		plea = v.cfg.Turn(now, round, v.booth.Round(), ask)
 	}
-	v.plea = v.cfg.Turn(now, round, v.tally.Round(), ask)
-	switch v.plea {
-	case quorum.Ask:
+	if plea == quorum.Ask {
 		v.asked[round%rounds] = asked{round, now}
-	case quorum.Free:
-		v.tally.Free(round)
-	case quorum.None:
 	}
-	v.voter.Hear(v.plea, v.boot, round, v.cfg.Clock())
-	t.count(v.cfg.Set.Seat, v.own())
-}
-
-// own is the round that this node's own vote grants this node.
-func (v *votes) own() uint64 {
-	if to, round := v.voter.Granted(v.cfg.Clock()); to == v.boot {
-		return round
-	}
-	return 0
+	v.word = v.booth.Speak(plea, round, v.cfg.Clock())
+	t.count()
 }
 
 // fill writes this node's word into a beat.
 func (v *votes) fill(b *Beat) {
-	if v == nil {
-		return
+	if v != nil {
+		favours := b.Vote.Favours
+		b.Vote = v.word
+		b.Vote.Favours = favours
 	}
-	to, round := v.voter.Granted(v.cfg.Clock())
-	b.Vote = Vote{Set: v.cfg.Set.Hash, Seat: uint8(v.cfg.Set.Seat), Plea: v.plea, To: to, Round: round}
 }
 
 // hearVote takes the vote in a peer's newest beat. The rounds of a life come in rising order, because its beats do.
 func (t *thread) hearVote(p *peerState) {
 	v := t.votes
-	if v == nil || p.beat.Vote.Set != v.cfg.Set.Hash || int(p.beat.Vote.Seat) == v.cfg.Set.Seat {
+	if v == nil {
 		return
 	}
-	w := p.beat.Vote
-	if v.voter.Hear(w.Plea, p.boot, p.seq, v.cfg.Clock()) {
+	if v.booth.Hear(p.beat.Vote, p.boot, p.seq, v.cfg.Clock()) {
 		t.p.urgent.Store(true) // whoever waits for the vote is to know at once
-		t.count(v.cfg.Set.Seat, v.own())
 	}
-	if w.To != v.boot {
-		w.Round = 0
-	}
-	t.count(int(w.Seat), w.Round)
+	t.count()
 }
 
-// count counts a vote, and makes known what it comes to.
-func (t *thread) count(seat int, round uint64) {
+// count makes known what the votes come to.
+func (t *thread) count() {
 	v := t.votes
-	v.tally.Hear(seat, round)
-	to, _ := v.voter.Granted(v.cfg.Clock())
-	t.p.board.vote.Store(to)
-	best := v.tally.Round()
+	t.p.board.vote.Store(v.booth.Granting(v.cfg.Clock()))
+	best := v.booth.Round()
 	if best == v.best {
 		return
 	}
