@@ -61,14 +61,14 @@ func (n *Node) publish(v election.View, f Facts, d election.Decision, now time.T
 	n.Pulse.Publish(pulse.Beat{
 		Term: n.term, Newest: n.newest, Priority: uint8(n.Policy.Priority), Rank: uint16(min(v.Self.Rank, 1<<16-1)),
 		Slow: uint16(min(n.fitness.Slow, 1<<16-1)), Reach: uint16(min(n.fitness.Reach, 1<<16-1)), Refuses: n.fitness.Refuses,
-		Holds: holds, Fit: v.Self.Fit && v.Self.LinkUp && !n.maintenance, Wants: d.Wants,
+		Holds: holds, Fit: v.Self.Fit && v.Self.LinkUp && !n.maintenance && !n.Policy.Witness, Wants: d.Wants,
 		HearsOthers: n.hearsOthers(v, f, now), Served: v.Self.Served,
 		Late: d.Late, Answered: d.Answered, Settling: !d.Settled, Leaving: n.leaving,
 		Maintenance: n.maintenance, ByHand: d.ByHand,
 		Witness: n.Policy.Witness, Quorate: d.Quorate, Stands: d.Stands, Vote: n.ballot(d),
 	})
 	m := n.Meta
-	m.Term, m.Holds, m.Fit, m.MACs = n.newest, holds, v.Self.Fit && !n.maintenance, f.MACs
+	m.Term, m.Holds, m.Fit, m.MACs = n.newest, holds, v.Self.Fit && !n.maintenance && !n.Policy.Witness, f.MACs
 	n.Gossip.SetMeta(m)
 	s := n.report(v, f, d, now)
 	n.status.Store(s)

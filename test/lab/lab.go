@@ -48,6 +48,7 @@ func New(dir string) (*Lab, error) {
 		return nil, fmt.Errorf("make the lab's directory: %w", err)
 	}
 	raiseFiles()
+	allowPriority()
 	l := &Lab{dir: dir}
 	sw, err := newHost(l, "switch", 0)
 	if err != nil {
@@ -81,6 +82,16 @@ func raiseFiles() {
 	}
 	if syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: files, Max: max(files, lim.Max)}) != nil {
 		_ = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: lim.Max, Max: lim.Max})
+	}
+}
+
+// allowPriority lets processes without privileges, such as a witness, run as early as tandem.service lets them (LimitNICE, LimitRTPRIO).
+func allowPriority() {
+	for what, most := range map[int]uint64{unix.RLIMIT_NICE: 40, unix.RLIMIT_RTPRIO: 1} {
+		var lim unix.Rlimit
+		if unix.Getrlimit(what, &lim) == nil && lim.Cur < most {
+			_ = unix.Setrlimit(what, &unix.Rlimit{Cur: most, Max: max(most, lim.Max)}) // not permitted: they run as others do
+		}
 	}
 }
 

@@ -67,7 +67,7 @@ func assembleWitness(w World, cfg *configs.Config, version Version, log hclog.Lo
 	node = cluster.New(cluster.Options{
 		Policy: policy(cfg), Boot: boot, Term: kept.Term, Expected: len(cfg.Cluster.Peers), MACs: kept.MACs, Meta: meta,
 		VIP: noVIP{}, Traffic: noTraffic{}, Pulse: pls, Streams: streams, Gossip: gsp, Votes: pls, Set: votes.Set.Hash,
-		Fitness: func() cluster.Fitness { return cluster.Fitness{Why: "a witness never leads"} },
+		Fitness: func() cluster.Fitness { return cluster.Fitness{Fit: true} }, // and yet it never leads
 		Save: func(k cluster.Kept) error {
 			return state.Save(cfg.StateDir, state.State{Term: k.Term, MACs: k.MACs, Maintenance: k.Maintenance})
 		},
