@@ -121,6 +121,7 @@ func TestTheUnitHasNoMorePowersThanItNeeds(t *testing.T) {
 	for k, want := range map[string]string{
 		"AmbientCapabilities": caps, "CapabilityBoundingSet": caps, "NoNewPrivileges": "yes",
 		"Type": "notify", "NotifyAccess": "main", "Restart": "always", "RestrictRealtime": "no", "LimitRTPRIO": "1", "Nice": "-20",
+		"Slice": "-.slice", "CPUWeight": "10000", "StartupCPUWeight": "10000",
 		"RuntimeDirectoryPreserve": "restart",
 	} {
 		if s[k] != want {

@@ -55,6 +55,9 @@ type PairConfig struct {
 	Edit func(n *Node, config string) string
 	// Every is the time between the observer's questions; default 5 ms.
 	Every time.Duration
+	// Weight puts what runs on each node into a group of its own with that CPUWeight, as its unit file does, and busy loops into one of the usual weight, where a
+	// login's or another unit's processes are; 0: all are in one. Without such groups on this machine starting a node fails with ErrNoWeights.
+	Weight int
 }
 
 // Launch starts the processes of a node in its host. Whatever they fork must stay in the host's namespace.
@@ -84,6 +87,7 @@ type Node struct {
 	Witness bool
 	Pair    *Pair
 	Procs   []*Proc // what Launch returned last; empty before the first start
+	share   *group  // with Weight, after the first start
 }
 
 // NewPair builds a pair in the lab; nothing runs on the nodes yet.
@@ -165,6 +169,9 @@ func (p *Pair) StartNode(i int) error {
 		return fmt.Errorf("start %s: %w", n.Name(), err)
 	}
 	n.Procs = procs
+	if err := n.weigh(); err != nil {
+		return fmt.Errorf("give %s its share of the CPU: %w", n.Name(), err)
+	}
 	return nil
 }
 

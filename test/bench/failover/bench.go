@@ -87,7 +87,7 @@ func (b *bench) start(ctx context.Context) (err error) {
 	}
 	b.pair, err = lab.NewPair(b.lab, lab.PairConfig{
 		Nodes: nodes, Witness: b.system.witness, Quorum: b.system.witness,
-		Launch: b.system.launch, Binary: b.binary, Edit: b.system.edit, Quiet: quietClients, Every: b.every,
+		Launch: b.system.launch, Binary: b.binary, Edit: b.system.edit, Quiet: quietClients, Every: b.every, Weight: b.system.weight,
 	})
 	if err != nil {
 		return err

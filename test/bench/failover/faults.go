@@ -30,7 +30,7 @@ const usual = 10
 func faults() []fault {
 	const msec = time.Millisecond
 	still := goals{reference: {still: true, unfailed: true}}
-	starved := goals{reference: {still: true, unlapsed: true}}
+	starved := goals{reference: {still: true, unlapsed: true}, unit: {still: true, unlapsed: true}}
 	undisturbed := goals{reference: {still: true, checkDual: true}}
 	return []fault{
 		{name: "idle", what: "nothing happens for 20 s: CPU of one core, memory", runs: 3, do: idle, only: true, goals: goals{

@@ -29,6 +29,8 @@ type system struct {
 	witness bool
 	// every is the time between the attempts of the client, and between the questions of the observer; 0: 2 ms.
 	every time.Duration
+	// weight is that of the unit file in CPU time; 0: all processes are in one group.
+	weight int
 }
 
 // reference is the system that has goals and that the others are measured against.
@@ -39,6 +41,7 @@ const (
 	fast       = "tandem-100ms"     // cluster.failover: 100ms
 	mirrorless = "tandem-nomirrors" // cluster.mirrors: off
 	voting     = "tandem-witness"   // three nodes that vote, one of them a witness
+	unit       = "tandem-unit"      // CPUWeight= as its unit file has it
 	unwatched  = "tandem-unwatched" // asked once a second, so that what it uses is its own
 )
 
@@ -49,6 +52,7 @@ func systems() []system {
 		{name: fast, launch: lab.Tandem, settle: 3 * time.Second, edit: cluster("failover: 100ms")},
 		{name: mirrorless, launch: lab.Tandem, settle: 3 * time.Second, edit: cluster("mirrors: off")},
 		{name: voting, launch: lab.Tandem, settle: 3 * time.Second, witness: true},
+		{name: unit, launch: lab.Tandem, settle: 3 * time.Second, weight: lab.GreatestWeight},
 		{name: unwatched, launch: lab.Tandem, settle: 3 * time.Second, every: time.Second},
 		{name: "keepalived-1s", peer: true, launch: peer("1"), settle: 6 * time.Second},
 		{name: "keepalived-100ms", peer: true, launch: peer("0.1"), settle: 3 * time.Second},
