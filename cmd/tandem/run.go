@@ -73,7 +73,7 @@ only what run_dir's record says was put there by this node. Beside a living daem
 			if err != nil {
 				return wrongFile{err}
 			}
-			lock, err := daemon.Acquire(cfg.RunDir)
+			lock, err := daemon.Acquire(cfg.RunDir, cfg.Cluster.Bind)
 			if errors.Is(err, daemon.ErrRuns) {
 				return fmt.Errorf("nothing released: %w", err)
 			}

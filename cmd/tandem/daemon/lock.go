@@ -1,8 +1,11 @@
 package daemon
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,9 +22,38 @@ type Lock struct{ file *os.File }
 // lockWait bounds the wait for a daemon that has been killed and is not yet gone.
 const lockWait = time.Second
 
-// Acquire takes the lock of dir, which it makes if need be, and waits up to a second for it. The error is ErrRuns if a living daemon has it;
-// any other one means that there can be no lock in dir.
-func Acquire(dir string) (*Lock, error) {
+// Acquire takes the lock of dir, which it makes if need be, and waits up to a second for it. The error is ErrRuns if a living daemon has it, or has the port
+// for beats, beside bind, which it keeps when dir is removed under it; any other one means that there can be no lock in dir.
+func Acquire(dir string, bind netip.AddrPort) (*Lock, error) {
+	beats := next(bind)
+	l, err := lock(dir)
+	if err != nil && errors.Is(err, ErrRuns) {
+		return nil, err
+	}
+	for end := time.Now().Add(lockWait); taken(beats); time.Sleep(lockWait / 50) {
+		if time.Now().After(end) {
+			l.Release()
+			return nil, fmt.Errorf("%w, or another process has its port: UDP %s is taken (see: ss -lnup 'sport = :%d')", ErrRuns, beats, beats.Port())
+		}
+	}
+	return l, err
+}
+
+// taken reports whether a process of this host listens for beats.
+func taken(beats netip.AddrPort) bool {
+	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		// The address need not be there yet.
+		return c.Control(func(fd uintptr) { _ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_IP, syscall.IP_FREEBIND, 1) })
+	}}
+	conn, err := lc.ListenPacket(context.Background(), "udp", beats.String())
+	if err != nil {
+		return errors.Is(err, syscall.EADDRINUSE)
+	}
+	_ = conn.Close()
+	return false
+}
+
+func lock(dir string) (*Lock, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("lock run_dir: %w", err)
 	}
