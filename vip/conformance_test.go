@@ -2,8 +2,10 @@ package vip_test
 
 import (
 	"context"
+	"io"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -108,7 +110,8 @@ type story struct {
 	cfg  vip.Config
 	keep *vip.Keeper
 	stop func() error
-	mute func() // stop renewing; set by renew
+	mute func()          // stop renewing; set by renew
+	log  strings.Builder // to be read when the keeper is at rest
 }
 
 // TestKeeper tells every story twice: on the host in memory, and on a real kernel.
@@ -157,7 +160,7 @@ func tell(t *testing.T, w world, f func(*story)) {
 // begin starts the keeper, and the thread that renews.
 func (s *story) begin() {
 	s.t.Helper()
-	s.keep, s.stop = s.run(s.cfg, testLog(s.t))
+	s.keep, s.stop = s.run(s.cfg, hclog.New(&hclog.LoggerOptions{Level: hclog.Debug, Output: io.MultiWriter(s.t.Output(), &s.log)}))
 	s.renew()
 	s.must(soon, "the link is up", func() bool { return s.keep.State().LinkUp })
 }

@@ -284,6 +284,10 @@ func TestSightingIsAnsweredOnceASecond(t *testing.T) {
 		if n := len(s.keep.State().Sightings); n > 16 {
 			t.Errorf("%d sightings are kept", n)
 		}
+		each, all := strings.Count(s.log.String(), "somebody else claims the vip"), strings.Count(s.log.String(), "many others claim the vip")
+		if each > 16 || all != 1 {
+			t.Errorf("of 101 claimants %d were told one by one, %d times that there are many", each, all)
+		}
 	})
 }
 

@@ -4,15 +4,20 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 )
 
 // recordVersion is the layout of the record. A record of another version is treated like one that cannot be read.
 const recordVersion = 2
+
+// maxRecord is far more than a record has bytes.
+const maxRecord = 1 << 20
 
 // record says what a daemon has put, or is about to put, into the kernel. It is written before the kernel is changed, so that it is never too short.
 type record struct {
@@ -61,7 +66,7 @@ func (r *record) with(old *record) *record {
 
 // readRecord returns nil if there is no record.
 func readRecord(cfg Config) (*record, error) {
-	b, err := os.ReadFile(recordPath(cfg))
+	b, err := readFile(recordPath(cfg))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -73,6 +78,19 @@ func readRecord(cfg Config) (*record, error) {
 		return nil, fmt.Errorf("%s: %w", recordPath(cfg), err)
 	}
 	return r, nil
+}
+
+// readFile reads a regular file of a sane size, and never waits for a pipe that somebody put there.
+func readFile(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // only read
+	if fi, err := f.Stat(); err != nil || !fi.Mode().IsRegular() || fi.Size() > maxRecord {
+		return nil, errors.Join(fmt.Errorf("%s is not a file of at most %d bytes", path, maxRecord), err)
+	}
+	return io.ReadAll(io.LimitReader(f, maxRecord))
 }
 
 func parseRecord(b []byte) (*record, error) {
@@ -107,7 +125,15 @@ func (r *record) write(cfg Config) error {
 		return err
 	}
 	path := recordPath(cfg)
-	if err := os.WriteFile(path+".new", append(b, '\n'), 0o644); err != nil {
+	if err := os.Remove(path + ".new"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644) // never something that somebody put there
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(append(b, '\n'))
+	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
 	return os.Rename(path+".new", path)

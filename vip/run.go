@@ -59,6 +59,8 @@ type loop struct {
 	check       check
 	probed      time.Time // the round of the check in which a peer was asked to confirm
 	sightings   []Sighting
+	tellingAt   time.Time // since when claimants are counted,
+	telling     int       // and how many were new
 	defended    time.Time
 	defend      bool
 	defendNews  bool

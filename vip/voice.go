@@ -155,7 +155,15 @@ func (l *loop) sighted(c seen, now time.Time) {
 		l.k.in.mu.Lock()
 		peer := l.k.in.peers[c.MAC]
 		l.k.in.mu.Unlock()
-		l.k.log.Warn("somebody else claims the vip", "vip", c.Addr, "mac", c.MAC, "peer", peer, "term", l.term)
+		if now.Sub(l.tellingAt) > quietAgain {
+			l.tellingAt, l.telling = now, 0
+		}
+		switch l.telling++; {
+		case l.telling <= maxSightings:
+			l.k.log.Warn("somebody else claims the vip", "vip", c.Addr, "mac", c.MAC, "peer", peer, "term", l.term)
+		case l.telling == maxSightings+1: // invented ones must not fill the disk
+			l.k.log.Warn("many others claim the vip, further ones are not told for a while", "vip", c.Addr, "told", maxSightings, "quiet", quietAgain)
+		}
 	}
 }
 
