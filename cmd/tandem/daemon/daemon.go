@@ -38,7 +38,7 @@ func Run(ctx context.Context, cfg *configs.Config, version Version, log hclog.Lo
 	if n, err := raiseFiles(); err != nil {
 		log.Warn("could not raise the limit of open files", "limit", n, "err", err)
 	}
-	lock, err := Acquire(cfg.RunDir, cfg.Cluster.Bind)
+	lock, err := Acquire(cfg.RunDir, cfg.Cluster.Bind) //nolint:contextcheck // a bind does not wait
 	switch {
 	case errors.Is(err, ErrRuns):
 		return err
