@@ -152,8 +152,11 @@ func Save(dir string, s State) (err error) {
 		return fmt.Errorf("save state: %w", err)
 	}
 	path := filepath.Join(dir, fileName)
-	// A fixed name: what a crash leaves is overwritten by the next call.
-	f, err := os.OpenFile(path+".tmp", os.O_WRONLY|os.O_CREATE|os.O_TRUNC|syscall.O_NOFOLLOW, 0o600)
+	// A fixed name: what a crash leaves is replaced by the next call. So is whatever else lies there, such as a pipe, which would make the opening wait.
+	if err := ignoreMissing(os.Remove(path + ".tmp")); err != nil {
+		return fmt.Errorf("save state: %w", err)
+	}
+	f, err := os.OpenFile(path+".tmp", os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return fmt.Errorf("save state: %w", err)
 	}

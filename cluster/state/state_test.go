@@ -112,6 +112,28 @@ func TestStrangeFilesDoNotBlock(t *testing.T) {
 	}
 }
 
+func TestSaveReplacesWhateverLiesInItsWay(t *testing.T) {
+	dir := t.TempDir()
+	for _, put := range []func(path string) error{
+		func(path string) error { return syscall.Mkfifo(path, 0o600) }, // opening it would wait for ever
+		func(path string) error { return os.Symlink(path, path) },
+		func(path string) error {
+			return os.WriteFile(path, []byte("left by a crash, and longer than what follows"), 0o600)
+		},
+	} {
+		if err := put(filepath.Join(dir, fileName+".tmp")); err != nil {
+			t.Fatal(err)
+		}
+		want := State{Term: 7}
+		if err := Save(dir, want); err != nil {
+			t.Error(err)
+		}
+		if got, warning := Load(dir); !reflect.DeepEqual(got, want) || warning != nil {
+			t.Errorf("Load = %+v, %v, want %+v", got, warning, want)
+		}
+	}
+}
+
 func TestFailedSaveLeavesTheOldStateAndNoRubbish(t *testing.T) {
 	dir := t.TempDir()
 	blocked := filepath.Join(dir, fileName)
