@@ -103,6 +103,55 @@ func TestGateOpensOnlyWithAFreshTicket(t *testing.T) {
 	}
 }
 
+func TestTicketProlongsALeaseOnce(t *testing.T) {
+	inNamespace(t)
+	g := newGate(t, 100*time.Millisecond)
+	must(t, g.Arm(1))
+	must(t, g.Open(1, Open))
+	for i := range uint32(15) {
+		must(t, g.Arm(10+i))
+		time.Sleep(10 * time.Millisecond)
+		must(t, g.Renew(10+i, Open, Open))
+		if err := g.Renew(10+i, Open, Open); !errors.Is(err, ErrLapsed) {
+			t.Errorf("renew with a torn ticket = %v, want %v", err, ErrLapsed)
+		}
+	}
+	must(t, g.Arm(90))
+	must(t, g.Disarm())
+	if err := g.Renew(90, Open, Open); !errors.Is(err, ErrLapsed) {
+		t.Errorf("renew with a ticket that was taken back = %v, want %v", err, ErrLapsed)
+	}
+	must(t, g.Quieten())
+	must(t, g.Turn(Quiet, Quiet))
+	if err := g.Turn(Open, Open); !errors.Is(err, ErrLapsed) {
+		t.Errorf("a quiet gate is still open: %v", err)
+	}
+	must(t, g.Arm(91))
+	must(t, g.Renew(91, Quiet, Open))
+	must(t, g.Turn(Open, Open))
+	must(t, g.Arm(92))
+	time.Sleep(120 * time.Millisecond)
+	must(t, g.Arm(93))
+	for _, ticket := range []uint32{92, 93} { // one has run out, and so has the lease of the other
+		if err := g.Renew(ticket, Open, Open); !errors.Is(err, ErrLapsed) {
+			t.Errorf("renew with ticket %d after the lease = %v, want %v", ticket, err, ErrLapsed)
+		}
+	}
+}
+
+func TestQuietingProlongsNothing(t *testing.T) {
+	inNamespace(t)
+	g := newGate(t, 100*time.Millisecond)
+	must(t, g.Arm(1))
+	must(t, g.Open(1, Open))
+	time.Sleep(70 * time.Millisecond)
+	must(t, g.Quieten())
+	time.Sleep(50 * time.Millisecond)
+	if err := g.Turn(Quiet, Quiet); !errors.Is(err, ErrLapsed) {
+		t.Errorf("the lease was prolonged by falling silent: %v", err)
+	}
+}
+
 func TestFlushedTablesAreToldFromALapse(t *testing.T) {
 	inNamespace(t)
 	g := newGate(t, time.Second)
@@ -134,6 +183,10 @@ func TestRenewalAllocatesNothing(t *testing.T) {
 	must(t, g.Open(1, Open))
 	if n := testing.AllocsPerRun(100, func() { must(t, g.Turn(Open, Open)) }); n != 0 {
 		t.Errorf("a renewal allocates %v times", n)
+	}
+	ticket := uint32(100)
+	if n := testing.AllocsPerRun(100, func() { ticket++; must(t, g.Arm(ticket)); must(t, g.Renew(ticket, Open, Open)) }); n != 0 {
+		t.Errorf("a renewal by ticket allocates %v times", n)
 	}
 }
 
