@@ -27,7 +27,9 @@ func TestPartitionLeavesOneHolderWhereTheMajorityIs(t *testing.T) {
 				if st := s.status(s.leader); st.State != api.Standby || st.Quorum == nil || st.Quorum.Granted {
 					t.Errorf("the old leader, without a majority, says %s, votes %+v", st.State, st.Quorum)
 				}
-				s.bare(s.leader.Host)
+				if s.has(s.leader.Host) {
+					t.Errorf("the old leader, without a majority, has the VIP still")
+				}
 				s.must(cut.Heal())
 				s.pass(2 * time.Second)
 				r, v := s.seen()
