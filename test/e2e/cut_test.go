@@ -55,7 +55,7 @@ func TestStandbyTakesOverWhenTheLeaderIsCutOffSilently(t *testing.T) {
 
 func TestFilteredIPBetweenTheNodesMovesNothing(t *testing.T) {
 	story(t, func(t *try) {
-		s := start(t, lab.PairConfig{})
+		s := start(t, lab.PairConfig{Edit: noMirrors}) // with them the peer is heard
 		f := s.fault(s.FilterIP(s.leader.Host, s.standby.Host))
 		s.pass(10 * time.Second)
 		s.must(f.Heal())
