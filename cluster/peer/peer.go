@@ -209,7 +209,7 @@ func (p *Streams) leave(s *stream, err error, stopping bool) {
 		silent = n.silent
 		now := time.Now()
 		n.cur, n.state.Up, n.state.Since = nil, false, now
-		if broken {
+		if broken && n.state.ByeAt.IsZero() { // the bye may have come over another stream: at the start both dial
 			n.state.BrokeAt = now
 		}
 		poke(p.changed)
