@@ -34,8 +34,9 @@ type Host struct {
 	quit    chan struct{} // closed by end
 	endOnce sync.Once
 
-	mu    sync.Mutex // guards procs
-	procs []*Proc
+	mu     sync.Mutex // guards what follows
+	procs  []*Proc
+	pauses []*group // the pauses that have not ended
 }
 
 func newHost(l *Lab, name string, id uint8) (*Host, error) {
@@ -47,17 +48,16 @@ func newHost(l *Lab, name string, id uint8) (*Host, error) {
 		starts: make(chan func()), quit: make(chan struct{}),
 	}
 	ready := make(chan error)
-	go h.thread(ready)
+	throwaway(func() { h.thread(ready) })
 	if err := <-ready; err != nil {
 		return nil, fmt.Errorf("make the namespace of %s: %w", name, err)
 	}
 	return h, nil
 }
 
-// thread is the host's own thread: it makes the namespace and then starts processes in it. It is never unlocked, so that the runtime
-// discards it, and the kernel with it kills the processes started from it.
+// thread is the host's own thread: it makes the namespace and then starts processes in it. When it ends the kernel kills the processes
+// started from it.
 func (h *Host) thread(ready chan<- error) {
-	runtime.LockOSThread()
 	err := unix.Unshare(unix.CLONE_NEWNET)
 	if err == nil {
 		h.ns, err = unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
@@ -98,13 +98,32 @@ func (h *Host) Do(f func() error) error {
 // onThread runs f on a thread that is thrown away afterwards, so that f may change its namespaces.
 func onThread(f func() error) error {
 	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread()
+	throwaway(func() {
 		err := errors.New("ended by runtime.Goexit")
 		defer func() { done <- err }()
 		err = f()
-	}()
+	})
 	return <-done
+}
+
+// throwaway runs f in a goroutine whose thread ends with it. The process's first thread cannot end, the runtime parks it for ever, with the
+// namespace that it is in: while it is held, another thread does the work.
+func throwaway(f func()) {
+	go func() {
+		runtime.LockOSThread() // never unlocked, so that the runtime discards the thread
+		if unix.Gettid() != unix.Getpid() {
+			f()
+			return
+		}
+		begun := make(chan struct{})
+		go func() {
+			runtime.LockOSThread()
+			close(begun)
+			f()
+		}()
+		<-begun
+		runtime.UnlockOSThread()
+	}()
 }
 
 // Start starts cmd in the host; standard output and error are appended to NAME.log in the lab's directory unless cmd has its own. The

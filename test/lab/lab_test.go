@@ -2,12 +2,14 @@ package lab
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"os"
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -397,4 +399,44 @@ func TestProcessesDieWithTheLabsProcess(t *testing.T) {
 			t.Fatalf("process %d outlived its lab, which was killed", pid)
 		}
 	}
+}
+
+func TestPausedHostIsKilled(t *testing.T) {
+	s := newSegment(t)
+	p, err := s.c.Start("sleep", exec.Command("/bin/sleep", "1000"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pause, err := s.Pause(s.c)
+	if errors.Is(err, ErrNoFreezer) && os.Getenv("TANDEM_NEED_ROOT") != "1" {
+		t.Skip("this machine has no cgroup that can freeze")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.c.Freeze() // returns, although the process cannot take the signal yet
+	s.c.Kill()
+	select {
+	case <-p.Done():
+	default:
+		t.Error("the killed process is not known to have ended")
+	}
+	if err := pause.Heal(); err != nil {
+		t.Errorf("healing a pause that the kill ended: %v", err)
+	}
+}
+
+func TestNoWorkOnTheThreadThatCannotEnd(t *testing.T) {
+	var wg sync.WaitGroup
+	for range 2000 {
+		wg.Go(func() {
+			_ = onThread(func() error {
+				if unix.Gettid() == unix.Getpid() {
+					t.Error("on the process's first thread, which would stay in its namespace for ever")
+				}
+				return nil
+			})
+		})
+	}
+	wg.Wait()
 }

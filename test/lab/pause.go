@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -51,20 +53,41 @@ func (l *Lab) Pause(h *Host) (*Fault, error) {
 			_ = os.Remove(dir)
 			continue
 		}
-		g := group{dir: dir, parent: filepath.Dir(dir)}
-		heal := func() error { return errors.Join(g.write(f.file, f.thaw), g.end()) }
+		g := &group{dir: dir, parent: filepath.Dir(dir)}
+		g.heal = sync.OnceValue(func() error { return errors.Join(g.write(f.file, f.thaw), g.end()) })
 		if err := errors.Join(g.take(h.Pids()), g.write(f.file, f.freeze), g.await(f.state, f.frozen)); err != nil {
-			return nil, errors.Join(fmt.Errorf("pause %s: %w", h.name, err), heal())
+			return nil, errors.Join(fmt.Errorf("pause %s: %w", h.name, err), g.heal())
 		}
-		return &Fault{What: "pause of " + h.name, heal: heal}, nil
+		h.mu.Lock()
+		h.pauses = append(h.pauses, g)
+		h.mu.Unlock()
+		return &Fault{What: "pause of " + h.name, heal: func() error { return h.resume(g) }}, nil
 	}
 	return nil, fmt.Errorf("pause %s: %w", h.name, ErrNoFreezer)
 }
 
-// group is a cgroup made for one pause.
-type group struct{ dir, parent string }
+// resume ends one pause. The pause counts until all of its group run again.
+func (h *Host) resume(g *group) error {
+	err := g.heal()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.pauses = slices.DeleteFunc(h.pauses, func(other *group) bool { return other == g })
+	return err
+}
 
-func (g group) take(pids []int) error {
+func (h *Host) paused() []*group {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.pauses)
+}
+
+// group is a cgroup made for one pause.
+type group struct {
+	dir, parent string
+	heal        func() error // lets all run and removes the group, once; later calls return what the first did
+}
+
+func (g *group) take(pids []int) error {
 	var errs []error
 	for _, pid := range pids {
 		errs = append(errs, g.write("cgroup.procs", strconv.Itoa(pid)))
@@ -72,12 +95,12 @@ func (g group) take(pids []int) error {
 	return errors.Join(errs...)
 }
 
-func (g group) write(file, s string) error {
+func (g *group) write(file, s string) error {
 	return os.WriteFile(filepath.Join(g.dir, file), []byte(s), 0)
 }
 
 // await waits until the kernel says that all stand still; it takes some milliseconds at most.
-func (g group) await(file, want string) error {
+func (g *group) await(file, want string) error {
 	for range 1000 {
 		b, err := os.ReadFile(filepath.Join(g.dir, file))
 		if err != nil {
@@ -92,7 +115,7 @@ func (g group) await(file, want string) error {
 }
 
 // end puts the processes back to where all are, and removes the group.
-func (g group) end() error {
+func (g *group) end() error {
 	b, err := os.ReadFile(filepath.Join(g.dir, "cgroup.procs"))
 	if err != nil {
 		return err

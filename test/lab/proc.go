@@ -83,7 +83,7 @@ func (h *Host) Pids() []int {
 func (h *Host) Freeze() { h.freeze() }
 
 // freeze stops all and returns whom it stopped: it looks again until nobody new has appeared, because a process may fork while we look, and
-// until all stand still, because the signal takes its time.
+// until all stand still, because the signal takes its time. Those of a paused host stand still already, and take the signal when they resume.
 func (h *Host) freeze() []int {
 	var stopped []int
 	for {
@@ -94,7 +94,7 @@ func (h *Host) freeze() []int {
 				_ = unix.Kill(pid, unix.SIGSTOP)
 			}
 		}
-		if !fresh && !slices.ContainsFunc(stopped, running) {
+		if !fresh && (len(h.paused()) > 0 || !slices.ContainsFunc(stopped, running)) {
 			return stopped
 		}
 	}
@@ -108,8 +108,12 @@ func (h *Host) Thaw() {
 }
 
 // Kill is "kill -9 of everything": every process in the host is frozen first, so that none sees another die, and then killed. It returns
-// when all of them are gone.
+// when all of them are gone. A paused host resumes for it, since the frozen do not die, and runs nothing of its own meanwhile.
 func (h *Host) Kill() {
+	h.freeze()
+	for _, g := range h.paused() {
+		_ = h.resume(g) // who heals the fault is told
+	}
 	pids := childrenFirst(h.freeze())
 	for _, pid := range pids {
 		_ = unix.Kill(pid, unix.SIGKILL)
