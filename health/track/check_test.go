@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -223,13 +224,15 @@ func TestKernelReportsLinks(t *testing.T) {
 			return err
 		}
 		defer handle.Close()
-		go func() {
+		var flapping sync.WaitGroup
+		defer flapping.Wait()
+		flapping.Go(func() {
 			for ctx.Err() == nil { // until the subscription is there
 				_ = handle.LinkSetDown(eth)
 				_ = handle.LinkSetUp(eth)
-				time.Sleep(10 * time.Millisecond)
 			}
-		}()
+		})
+		defer cancel()
 		return watchLinks(ctx, cancel)
 	})
 	if err != nil {
