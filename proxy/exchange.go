@@ -52,7 +52,7 @@ func (c *client) attempts(w *work, kept bool) bool {
 	var tried [maxTries]*pool.Backend
 	n, stale := 0, (*pool.Backend)(nil)
 	for {
-		lease, err := c.listener.pool.Pick(tried[:n]...)
+		lease, err := c.listener.pool.Pick(pool.Request{Client: c.peer.Addr()}, tried[:n]...)
 		if err != nil {
 			if n > 0 {
 				return c.fail(w, kept, 503, "no backend could be reached")

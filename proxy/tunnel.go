@@ -97,7 +97,7 @@ func (t *tunnel) serve() {
 	defer l.open.Add(-1)
 	defer l.busy(-1)
 	began := time.Now()
-	conn, lease, err := l.connect()
+	conn, lease, err := l.connect(t.peer.Addr())
 	if err != nil {
 		t.end(err.Error(), true)
 		l.log.Debug("session refused", "addr", t.peer, "reason", err)
@@ -116,12 +116,12 @@ func (t *tunnel) serve() {
 	}
 }
 
-// connect picks a backend and connects to it, to another one if that fails.
-func (l *listener) connect() (net.Conn, pool.Lease, error) {
+// connect picks a backend and connects to it, to another one if that fails. peer is who asks.
+func (l *listener) connect(peer netip.Addr) (net.Conn, pool.Lease, error) {
 	var tried [maxTries]*pool.Backend
 	var last error
 	for n := range tried {
-		lease, err := l.pool.Pick(tried[:n]...)
+		lease, err := l.pool.Pick(pool.Request{Client: peer}, tried[:n]...)
 		if err != nil {
 			if last != nil {
 				err = last
@@ -130,6 +130,7 @@ func (l *listener) connect() (net.Conn, pool.Lease, error) {
 		}
 		conn, err := l.proxy.upstreams[lease.Backend()].dial()
 		if err == nil {
+			lease.Answered()
 			return conn, lease, nil
 		}
 		lease.Done(err)

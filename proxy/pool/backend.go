@@ -1,7 +1,9 @@
 package pool
 
 import (
+	"maps"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -50,7 +52,19 @@ type Backend struct {
 	failures atomic.Uint64
 	state    atomic.Uint32 // a State; written under the pool's mu
 
-	current int // of the smooth weighted round-robin; guarded by the pool's mu
+	backup bool
+	most   int64  // uses at one time; zero: no bound
+	hash   uint64 // of the name
+	cookie string
+
+	serves atomic.Bool // is in rotation; written under the pool's mu
+
+	// What balancing turns; guarded by the pool's mu.
+	share    int       // the weight, in parts of scale, as far as the backend has warmed up
+	current  int       // of the smooth weighted round-robin
+	warmFrom time.Time // when it came back into rotation; zero: never, or it has warmed up
+	latency  latency
+	mark     uint64
 
 	mu       sync.Mutex // guards what follows
 	reason   string
@@ -70,6 +84,16 @@ func (b *Backend) Index() int { return b.index }
 // State returns what is known about the backend now.
 func (b *Backend) State() State { return State(b.state.Load()) }
 
+// full reports whether the backend has as many uses as it may.
+func (b *Backend) full() bool { return b.most > 0 && b.active.Load() >= b.most }
+
+// member is what decides whether the backend is in rotation.
+func (b *Backend) member() member {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return member{backup: b.backup, available: b.State() != Down, since: b.since}
+}
+
 // Attach has s reset when the backend goes down. It returns false, and does nothing, when the backend is
 // down already; the caller then ends s itself.
 func (b *Backend) Attach(s Session) bool {
@@ -78,7 +102,7 @@ func (b *Backend) Attach(s Session) bool {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.State() == Down {
+	if b.shut() {
 		return false
 	}
 	b.sessions[s] = struct{}{}
@@ -95,22 +119,30 @@ func (b *Backend) Detach(s Session) {
 	b.mu.Unlock()
 }
 
-// set records a state and returns the sessions that it ends.
-func (b *Backend) set(s State, reason string) []Session {
+// set records a state and why, and reports whether it is news.
+func (b *Backend) set(s State, reason string) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.State() != s {
+	news := b.State() != s
+	if news {
 		b.since = time.Now()
 	}
 	b.reason = reason
 	b.state.Store(uint32(s))
-	if s != Down || len(b.sessions) == 0 {
+	return news
+}
+
+// shut reports whether the backend takes nothing: it is down, and not in rotation all the same.
+func (b *Backend) shut() bool { return b.State() == Down && !b.serves.Load() }
+
+// end returns the sessions of a backend that is shut, which end with it.
+func (b *Backend) end() []Session {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.shut() || len(b.sessions) == 0 {
 		return nil
 	}
-	ended := make([]Session, 0, len(b.sessions))
-	for s := range b.sessions {
-		ended = append(ended, s)
-	}
+	ended := slices.Collect(maps.Keys(b.sessions))
 	clear(b.sessions)
 	return ended
 }

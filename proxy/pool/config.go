@@ -13,7 +13,21 @@ const (
 	RoundRobin Balance = "round-robin"
 	// LeastConn picks the backend with the fewest connections for its weight; ties go round.
 	LeastConn Balance = "least-conn"
+	// P2C draws two backends and picks the one that promises the sooner answer: by its recent worst latency
+	// (peak EWMA), times the connections that it has, by weight.
+	P2C Balance = "p2c"
+	// Random draws one by weight.
+	Random Balance = "random"
+	// SourceHash sends a client address to the same backend always (rendezvous hashing). When a backend comes or
+	// goes, only its own clients move. Picking looks at every backend.
+	SourceHash Balance = "source-hash"
+	// Maglev does what SourceHash does by a table, so picking costs the same however many backends there are. A few
+	// clients of other backends move, too, when one comes or goes.
+	Maglev Balance = "maglev"
 )
+
+// ByClient reports whether the backend depends on who asks.
+func (b Balance) ByClient() bool { return b == SourceHash || b == Maglev }
 
 // OnDown names what happens to the sessions of a backend that goes down.
 type OnDown string
@@ -34,6 +48,25 @@ type Config struct {
 	// networks, shorter moves on to another backend sooner.
 	ConnectTimeout time.Duration
 	OnDown         OnDown // zero: Reset
+	// BoundedLoad bounds the connections of a backend to so many percent of its share; who is beyond it goes to
+	// another backend. For SourceHash and Maglev; zero: no bound. Less spreads better, more keeps more clients where they were.
+	BoundedLoad int
+	// SlowStart is how long the share of a backend that has come back grows, from a tenth to the whole; zero: it gets
+	// its share at once. SourceHash and Maglev do not know it: it would move clients all the time.
+	SlowStart time.Duration
+	// Panic is the percentage of backends under which verdicts are not believed, and all get traffic; zero: never.
+	Panic int
+	// KeepAtLeast is how many backends get traffic at least, whatever probes say: those that failed last; zero: none has to.
+	KeepAtLeast int
+	// QueueSize bounds who waits for a backend while all have MaxConns connections; zero: nobody waits.
+	QueueSize int
+	// QueueTimeout bounds how long.
+	QueueTimeout time.Duration
+	// Cookie is the name of the cookie by which a client comes back to its backend; empty: none.
+	Cookie string
+	// Secret, the same on all nodes, keys hashes and cookies, so that clients can neither aim at a backend nor read its
+	// name; empty: they can.
+	Secret []byte
 }
 
 // BackendConfig describes one backend.
@@ -41,4 +74,8 @@ type BackendConfig struct {
 	Name    string
 	Address netip.AddrPort
 	Weight  int // 1..256; zero means 1
+	// Backup gets traffic only while no backend is available that is none.
+	Backup bool
+	// MaxConns bounds its uses at one time: TCP sessions, HTTP requests; zero: no bound.
+	MaxConns int
 }

@@ -2,6 +2,9 @@ package pool
 
 import (
 	"errors"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
 	"sync"
 	"time"
 )
@@ -9,33 +12,87 @@ import (
 // ErrNone means that no backend of the pool is available, or none that was not excluded.
 var ErrNone = errors.New("no backend is available")
 
+// ErrFull means that every backend that could be picked has as many connections as it may have. Wait waits for one.
+var ErrFull = errors.New("every backend has as many connections as it may have")
+
 // DefaultConnectTimeout bounds one attempt to connect when the configuration says nothing. Within a
 // data centre a backend answers in under a millisecond; a second leaves room for one lost SYN.
 const DefaultConnectTimeout = time.Second
 
 // Pool is a set of backends of which one is picked for each connection or request.
 type Pool struct {
-	name     string
-	balance  Balance
-	connect  time.Duration
-	backends []*Backend
+	name      string
+	balance   Balance
+	connect   time.Duration
+	bounded   int
+	slowStart time.Duration
+	rules     rules
+	limited   bool // some backend has a bound of connections
+	seed      uint64
+	sticky    sticky
+	backends  []*Backend
 
-	mu sync.Mutex // guards the state changes of backends and the fields that balancing turns
+	changing sync.Mutex // held while the state of a backend changes and the rotation follows; before mu
+
+	mu        sync.Mutex // guards what follows, and what balancing turns in the backends
+	rotation  *rotation
+	rand      *rand.Rand
+	warmUntil time.Time  // until then shares grow; zero: all have grown
+	scratch   []*Backend // of Pick
+	turns     uint64     // marks what one Pick has found
+	queue     queue
+}
+
+// Request is what is known of who needs a backend.
+type Request struct {
+	// Client is who asks, for SourceHash and Maglev. All that is asked from one address goes to one backend.
+	Client netip.Addr
+	// Sticky is the backend that the client had before, as Sticky found it; nil: none. It is picked if it is in
+	// rotation and not excluded; if it is full it is waited for.
+	Sticky *Backend
 }
 
 // Lease is one use of a backend, from Pick to Done.
-type Lease struct{ backend *Backend }
+type Lease struct {
+	backend *Backend
+	pool    *Pool
+	began   time.Time // for P2C only
+}
 
 // Backend returns the picked backend.
 func (l Lease) Backend() *Backend { return l.backend }
 
+// Answered tells that the backend has begun to answer, or that the connection is open where answers are not seen. It
+// may be left out.
+func (l Lease) Answered() {
+	if l.pool.balance == P2C {
+		l.pool.took(l.backend, time.Since(l.began))
+	}
+}
+
 // Done ends the use; it must be called exactly once. A non-nil err counts as a failure of the backend, so
 // the caller passes only what the backend is to blame for.
 func (l Lease) Done(err error) {
-	l.backend.active.Add(-1)
 	if err != nil {
 		l.backend.failures.Add(1)
+		if l.pool.balance == P2C {
+			// A backend that fails quickly must not look like one that answers quickly.
+			l.pool.took(l.backend, max(l.pool.connect, time.Since(l.began)))
+		}
 	}
+	if !l.pool.limited {
+		l.backend.active.Add(-1)
+		return
+	}
+	l.pool.freed(l.backend)
+}
+
+// took records how long an answer took.
+func (p *Pool) took(b *Backend, d time.Duration) {
+	now := time.Now()
+	p.mu.Lock()
+	b.latency.add(d, now)
+	p.mu.Unlock()
 }
 
 // Name returns the pool's name.
@@ -47,105 +104,110 @@ func (p *Pool) ConnectTimeout() time.Duration { return p.connect }
 // Backends returns the backends in the order of the configuration. The caller must not change the slice.
 func (p *Pool) Backends() []*Backend { return p.backends }
 
-// Pick chooses an available backend that is not among exclude and counts it as in use. It never blocks
-// for longer than it takes to look at every backend. The error is ErrNone.
-func (p *Pool) Pick(exclude ...*Backend) (Lease, error) {
+// Pick chooses a backend in rotation that is not among exclude and counts it as in use. It never blocks for longer than
+// it takes to look at every backend, and allocates nothing. The error is ErrNone or ErrFull.
+func (p *Pool) Pick(r Request, exclude ...*Backend) (Lease, error) {
+	now := time.Time{}
+	if p.slowStart > 0 || p.balance == P2C {
+		now = time.Now()
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var b *Backend
-	if p.balance == LeastConn {
-		b = p.leastConn(exclude)
-	} else {
-		b = p.roundRobin(exclude, anyLoad)
+	b, err := p.pick(r, exclude, now)
+	if err != nil {
+		return Lease{}, err
 	}
-	if b == nil {
-		return Lease{}, ErrNone
-	}
+	return p.lease(b, now), nil
+}
+
+// lease counts b as in use. The caller holds mu.
+func (p *Pool) lease(b *Backend, now time.Time) Lease {
 	b.active.Add(1)
 	b.total.Add(1)
-	return Lease{backend: b}, nil
+	return Lease{backend: b, pool: p, began: now}
 }
 
-// anyLoad lets roundRobin choose among all backends.
-const anyLoad = -1
-
-// roundRobin is nginx's smooth weighted round-robin: every candidate gains its weight, the one with
-// most is chosen and pays the sum. A heavy backend is so spread between the light ones. With load other
-// than anyLoad only backends that are as busy as backend number load are candidates.
-func (p *Pool) roundRobin(exclude []*Backend, load int) *Backend {
-	var best *Backend
-	sum := 0
-	for _, b := range p.backends {
-		if !usable(b, exclude) || load != anyLoad && compareLoad(b, p.backends[load]) != 0 {
-			continue
+// pick chooses a backend. The caller holds mu.
+func (p *Pool) pick(r Request, exclude []*Backend, now time.Time) (*Backend, error) {
+	if !p.warmUntil.IsZero() {
+		p.warm(now)
+	}
+	group := p.rotation.serving
+	if len(exclude) > 0 {
+		if p.left(group, exclude); len(p.scratch) == 0 {
+			group = p.rotation.reserve
+			p.left(group, exclude)
 		}
-		b.current += b.weight
-		sum += b.weight
-		if best == nil || b.current > best.current {
-			best = b
+	} else {
+		p.scratch = append(p.scratch[:0], group...)
+	}
+	if len(p.scratch) == 0 {
+		return nil, ErrNone
+	}
+	if b := r.Sticky; b != nil && slices.Contains(p.scratch, b) {
+		if b.full() {
+			return nil, ErrFull
+		}
+		return b, nil
+	}
+	if p.limited {
+		p.scratch = slices.DeleteFunc(p.scratch, (*Backend).full)
+		if len(p.scratch) == 0 {
+			return nil, ErrFull
 		}
 	}
-	if best != nil {
-		best.current -= sum
-	}
-	return best
+	return p.choose(p.scratch, r.Client, len(p.scratch) == len(p.rotation.serving), now), nil
 }
 
-// leastConn chooses the backend with the fewest connections for its weight. Among equals it goes round,
-// or else the first in the list would get everything while the load is light.
-func (p *Pool) leastConn(exclude []*Backend) *Backend {
-	var best *Backend
-	ties := false
-	for _, b := range p.backends {
-		if !usable(b, exclude) {
-			continue
-		}
-		if best == nil {
-			best = b
-			continue
-		}
-		switch c := compareLoad(b, best); {
-		case c < 0:
-			best, ties = b, false
-		case c == 0:
-			ties = true
+// left makes scratch what is left of a group without those that are excluded.
+func (p *Pool) left(group, exclude []*Backend) {
+	p.scratch = p.scratch[:0]
+	for _, b := range group {
+		if !slices.Contains(exclude, b) {
+			p.scratch = append(p.scratch, b)
 		}
 	}
-	if !ties {
-		return best
-	}
-	return p.roundRobin(exclude, best.index)
 }
 
-// compareLoad compares connections per weight without dividing.
-func compareLoad(a, b *Backend) int {
-	x, y := a.active.Load()*int64(b.weight), b.active.Load()*int64(a.weight)
+// choose has the pool's way of balancing choose one of the candidates. whole says that they are all that serve.
+func (p *Pool) choose(candidates []*Backend, client netip.Addr, whole bool, now time.Time) *Backend {
+	switch p.balance {
+	case LeastConn:
+		return leastConn(candidates)
+	case Random:
+		return random(candidates, p.rand)
+	case P2C:
+		return p2c(candidates, p.rand, now)
+	case SourceHash, Maglev:
+		return p.byClient(candidates, client, whole)
+	}
+	return roundRobin(candidates)
+}
+
+// byClient chooses by the client's address.
+func (p *Pool) byClient(candidates []*Backend, client netip.Addr, whole bool) *Backend {
+	key, r := hashAddr(p.seed, client), p.rotation
+	if p.bounded > 0 {
+		candidates = loaded(candidates, p.bounded)
+		whole = whole && len(candidates) == len(r.serving)
+	}
 	switch {
-	case x < y:
-		return -1
-	case x > y:
-		return 1
+	case p.balance == SourceHash || r.table == nil || !candidates[0].serves.Load():
+		return rendezvous(candidates, key, r.equal)
+	case whole:
+		return r.table.pick(key, func(*Backend) bool { return true })
 	}
-	return 0
-}
-
-// usable reports whether b may be picked.
-func usable(b *Backend, exclude []*Backend) bool {
-	if b.State() == Down {
-		return false
+	p.turns++
+	for _, b := range candidates {
+		b.mark = p.turns
 	}
-	for _, e := range exclude {
-		if e == b {
-			return false
-		}
-	}
-	return true
+	return r.table.pick(key, func(b *Backend) bool { return b.mark == p.turns })
 }
 
 // setUp records what a probe found and returns the sessions that it ends.
 func (p *Pool) setUp(name string, up bool, reason string) []Session {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.changing.Lock()
+	defer p.changing.Unlock()
 	for _, b := range p.backends {
 		if b.name != name {
 			continue
@@ -154,11 +216,20 @@ func (p *Pool) setUp(name string, up bool, reason string) []Session {
 		if up {
 			s = Up
 		}
-		if b.State() != s {
-			// What a backend was owed before it went away is not owed when it comes back.
-			b.current = 0
+		if !b.set(s, reason) {
+			return nil
 		}
-		return b.set(s, reason)
+		p.turn()
+		return p.ended()
 	}
 	return nil
+}
+
+// ended returns the sessions of the backends that are shut by now.
+func (p *Pool) ended() []Session {
+	var out []Session
+	for _, b := range p.backends {
+		out = append(out, b.end()...)
+	}
+	return out
 }

@@ -23,7 +23,7 @@ func sequence(t *testing.T, p *Pool, n int) string {
 	t.Helper()
 	var s strings.Builder
 	for range n {
-		l, err := p.Pick()
+		l, err := p.Pick(Request{})
 		if err != nil {
 			t.Fatalf("Pick: %v", err)
 		}
@@ -59,7 +59,7 @@ func TestLeastConnPicksTheLeastLoadedForItsWeight(t *testing.T) {
 	p := three(LeastConn, 1, 3).Pool("web")
 	count := map[string]int{}
 	for range 40 {
-		l, err := p.Pick()
+		l, err := p.Pick(Request{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -72,7 +72,7 @@ func TestLeastConnPicksTheLeastLoadedForItsWeight(t *testing.T) {
 
 func TestTiesGoRoundAmongTheEqualOnly(t *testing.T) {
 	p := three(LeastConn, 1, 1, 1).Pool("web")
-	busy, err := p.Pick()
+	busy, err := p.Pick(Request{})
 	if err != nil || busy.Backend().Name() != "a" {
 		t.Fatalf("first pick: %v %v", busy, err)
 	}
@@ -99,17 +99,17 @@ func TestPickHonoursExclusions(t *testing.T) {
 	s := three(RoundRobin, 1, 1)
 	p := s.Pool("web")
 	a, b := p.Backends()[0], p.Backends()[1]
-	if l, err := p.Pick(a); err != nil || l.Backend() != b {
+	if l, err := p.Pick(Request{}, a); err != nil || l.Backend() != b {
 		t.Errorf("Pick without a = %v, %v; want b", l, err)
 	}
-	if _, err := p.Pick(a, b); !errors.Is(err, ErrNone) {
+	if _, err := p.Pick(Request{}, a, b); !errors.Is(err, ErrNone) {
 		t.Errorf("Pick without any: %v, want ErrNone", err)
 	}
 	s.SetUp("web", "b", false, "")
-	if _, err := p.Pick(a); !errors.Is(err, ErrNone) {
+	if _, err := p.Pick(Request{}, a); !errors.Is(err, ErrNone) {
 		t.Errorf("Pick with the rest down: %v, want ErrNone", err)
 	}
-	if _, err := NewSet([]Config{{Name: "empty"}}).Pool("empty").Pick(); !errors.Is(err, ErrNone) {
+	if _, err := NewSet([]Config{{Name: "empty"}}).Pool("empty").Pick(Request{}); !errors.Is(err, ErrNone) {
 		t.Errorf("Pick in an empty pool: %v, want ErrNone", err)
 	}
 }
@@ -120,7 +120,7 @@ func TestSnapshotTellsStatesApart(t *testing.T) {
 	s.SetUp("web", "c", false, "refused")
 	s.SetUp("web", "nobody", false, "ignored")
 	s.SetUp("nowhere", "a", false, "ignored")
-	l, err := s.Pool("web").Pick()
+	l, err := s.Pool("web").Pick(Request{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -204,7 +204,7 @@ func TestPoolsBearManyHandsAtOnce(t *testing.T) {
 					s.SetUp("web", "b", n%2 == 0, "")
 					s.Snapshot()
 				}
-				if l, err := p.Pick(); err == nil {
+				if l, err := p.Pick(Request{}); err == nil {
 					l.Done(nil)
 				}
 			}
@@ -215,19 +215,5 @@ func TestPoolsBearManyHandsAtOnce(t *testing.T) {
 		if b.Active != 0 {
 			t.Errorf("%s has %d uses after all ended", b.Name, b.Active)
 		}
-	}
-}
-
-func BenchmarkPick(b *testing.B) {
-	for _, balance := range []Balance{RoundRobin, LeastConn} {
-		b.Run(string(balance), func(b *testing.B) {
-			p := three(balance, 1, 2, 1, 1, 3, 1, 1, 1).Pool("web")
-			b.RunParallel(func(pb *testing.PB) {
-				for pb.Next() {
-					l, _ := p.Pick()
-					l.Done(nil)
-				}
-			})
-		})
 	}
 }

@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"math/rand/v2"
 	"net/netip"
 	"time"
 )
@@ -15,25 +16,40 @@ type Set struct {
 // NewSet returns the pools that cfgs describe, every backend unchecked. Names are taken to be unique.
 func NewSet(cfgs []Config) *Set {
 	s := &Set{byName: make(map[string]*Pool, len(cfgs))}
-	now := time.Now()
 	for _, c := range cfgs {
-		p := &Pool{name: c.Name, balance: c.Balance, connect: c.ConnectTimeout}
-		if p.balance == "" {
-			p.balance = RoundRobin
-		}
-		if p.connect <= 0 {
-			p.connect = DefaultConnectTimeout
-		}
-		for i, b := range c.Backends {
-			p.backends = append(p.backends, &Backend{
-				name: b.Name, address: b.Address, weight: max(b.Weight, 1), index: i, keep: c.OnDown == Keep,
-				since: now, sessions: make(map[Session]struct{}),
-			})
-		}
+		p := newPool(c)
 		s.pools = append(s.pools, p)
 		s.byName[c.Name] = p
 	}
 	return s
+}
+
+func newPool(c Config) *Pool {
+	p := &Pool{
+		name: c.Name, balance: c.Balance, connect: c.ConnectTimeout, bounded: c.BoundedLoad, slowStart: c.SlowStart,
+		rules: rules{panicBelow: c.Panic, keep: c.KeepAtLeast}, seed: seed(c.Secret),
+		rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), scratch: make([]*Backend, 0, len(c.Backends)),
+	}
+	if p.balance == "" {
+		p.balance = RoundRobin
+	}
+	if p.connect <= 0 {
+		p.connect = DefaultConnectTimeout
+	}
+	p.queue.size, p.queue.timeout = c.QueueSize, c.QueueTimeout
+	now := time.Now()
+	for i, b := range c.Backends {
+		weight := max(b.Weight, 1)
+		p.backends = append(p.backends, &Backend{
+			name: b.Name, address: b.Address, weight: weight, index: i, keep: c.OnDown == Keep,
+			backup: b.Backup, most: int64(b.MaxConns), hash: hashName(p.seed, b.Name), share: weight * scale,
+			since: now, sessions: make(map[Session]struct{}),
+		})
+		p.limited = p.limited || b.MaxConns > 0
+	}
+	p.sticky = newSticky(c.Cookie, c.Name, c.Secret, p.backends)
+	p.turn()
+	return p
 }
 
 // Pool returns the pool of that name, nil if there is none.
@@ -55,7 +71,9 @@ func (s *Set) SetUp(pool, backend string, up bool, reason string) {
 type Status struct {
 	Name      string
 	Balance   Balance
-	Available int // backends that Pick may choose
+	Available int  // backends that Pick may choose
+	Forced    bool // some of them are down, but too many are for that to be believed
+	Waiting   int  // requests and sessions in the queue
 	Backends  []BackendStatus
 }
 
@@ -64,6 +82,8 @@ type BackendStatus struct {
 	Name     string
 	Address  netip.AddrPort
 	Weight   int
+	Backup   bool
+	MaxConns int // zero: no bound
 	State    State
 	Reason   string    // of the last verdict
 	Since    time.Time // when State began
@@ -78,12 +98,11 @@ func (s *Set) Snapshot() []Status {
 	for _, p := range s.pools {
 		st := Status{Name: p.name, Balance: p.balance, Backends: make([]BackendStatus, 0, len(p.backends))}
 		for _, b := range p.backends {
-			bs := b.snapshot()
-			if bs.State != Down {
-				st.Available++
-			}
-			st.Backends = append(st.Backends, bs)
+			st.Backends = append(st.Backends, b.snapshot())
 		}
+		p.mu.Lock()
+		st.Available, st.Forced, st.Waiting = len(p.rotation.serving), p.rotation.forced, p.queue.waiting.Len()
+		p.mu.Unlock()
 		out = append(out, st)
 	}
 	return out
@@ -93,7 +112,8 @@ func (b *Backend) snapshot() BackendStatus {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return BackendStatus{
-		Name: b.name, Address: b.address, Weight: b.weight, State: b.State(), Reason: b.reason, Since: b.since,
+		Name: b.name, Address: b.address, Weight: b.weight,
+		Backup: b.backup, MaxConns: int(b.most), State: b.State(), Reason: b.reason, Since: b.since,
 		Active: b.active.Load(), Total: b.total.Load(), Failures: b.failures.Load(),
 	}
 }
