@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tandem-lb/tandem/internal/checksum"
 )
 
 // Observer asks the segment again and again "who has the VIP?", by ARP or by neighbour solicitation, and writes down who answered. One
@@ -244,16 +246,7 @@ func parseNA(f []byte, vip netip.Addr) (sighting, bool) {
 
 // checksum6 is the Internet checksum over the pseudo-header and an ICMPv6 message (RFC 8200, 8.1).
 func checksum6(src, dst [16]byte, icmp []byte) uint16 {
-	sum := uint32(len(icmp)) + unix.IPPROTO_ICMPV6
-	for _, part := range [][]byte{src[:], dst[:], icmp} {
-		for i := 0; i+1 < len(part); i += 2 {
-			sum += uint32(binary.BigEndian.Uint16(part[i:]))
-		}
-	}
-	for sum > 0xffff {
-		sum = sum>>16 + sum&0xffff
-	}
-	return ^uint16(sum)
+	return checksum.Of(checksum.Add(checksum.Add(uint32(len(icmp))+unix.IPPROTO_ICMPV6, src[:]), dst[:]), icmp)
 }
 
 func htons(v uint16) uint16 { return binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, v)) }

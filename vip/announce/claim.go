@@ -8,6 +8,8 @@ import (
 	"github.com/mdlayher/arp"
 	"github.com/mdlayher/ndp"
 	"golang.org/x/sys/unix"
+
+	"github.com/tandem-lb/tandem/internal/checksum"
 )
 
 // A Claim is what a frame of ARP or neighbour discovery says: this address is at this MAC.
@@ -66,7 +68,7 @@ func parseND(from MAC, body []byte) (Claim, error) {
 		return Claim{}, errFrame
 	}
 	body = body[:size]
-	if len(body) == 0 || body[0] != ndAdvertise || checksum(pseudo6(src, dst, unix.IPPROTO_ICMPV6, len(body)), body) != 0 {
+	if len(body) == 0 || body[0] != ndAdvertise || checksum.Of(pseudo6(src, dst, unix.IPPROTO_ICMPV6, len(body)), body) != 0 {
 		return Claim{}, errFrame
 	}
 	m, err := ndp.ParseMessage(body)

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tandem-lb/tandem/internal/checksum"
 )
 
 // TCP's flags (RFC 9293, 3.1).
@@ -44,15 +46,15 @@ func (k Knock) Frame(dst, src MAC) []byte {
 	copy(tcp[20:], []byte{2, 4, 0x05, 0xb4}) // maximum segment size, 1460
 	from, to := k.Mine.Addr(), k.Theirs.Addr()
 	if to.Is4() {
-		binary.BigEndian.PutUint16(tcp[16:], checksum(pseudo4(from, to, unix.IPPROTO_TCP, len(tcp)), tcp[:]))
+		binary.BigEndian.PutUint16(tcp[16:], checksum.Of(pseudo4(from, to, unix.IPPROTO_TCP, len(tcp)), tcp[:]))
 		b := ether(dst, src, unix.ETH_P_IP)
 		head := []byte{0x45, 0, 0, ip4Size + len24/4, 0, 0, 0x40, 0, 64, unix.IPPROTO_TCP, 0, 0}
 		head = append(head, from.AsSlice()...)
 		head = append(head, to.AsSlice()...)
-		binary.BigEndian.PutUint16(head[10:], checksum(0, head))
+		binary.BigEndian.PutUint16(head[10:], checksum.Of(0, head))
 		return append(append(b, head...), tcp[:]...)
 	}
-	binary.BigEndian.PutUint16(tcp[16:], checksum(pseudo6(from, to, unix.IPPROTO_TCP, len(tcp)), tcp[:]))
+	binary.BigEndian.PutUint16(tcp[16:], checksum.Of(pseudo6(from, to, unix.IPPROTO_TCP, len(tcp)), tcp[:]))
 	b := ether(dst, src, unix.ETH_P_IPV6)
 	b = append(b, 0x60, 0, 0, 0, 0, byte(len(tcp)), unix.IPPROTO_TCP, 64)
 	b = append(b, from.AsSlice()...)
@@ -127,29 +129,10 @@ func (k Knock) Answer(frame []byte) Answer {
 // pseudo4 and pseudo6 begin a checksum with the pseudo-header (RFC 9293, 3.1; RFC 8200, 8.1).
 func pseudo4(src, dst netip.Addr, proto byte, size int) uint32 {
 	s, d := src.As4(), dst.As4()
-	return sum(sum(uint32(proto)+uint32(size), s[:]), d[:])
+	return checksum.Add(checksum.Add(uint32(proto)+uint32(size), s[:]), d[:])
 }
 
 func pseudo6(src, dst netip.Addr, proto byte, size int) uint32 {
 	s, d := src.As16(), dst.As16()
-	return sum(sum(uint32(proto)+uint32(size), s[:]), d[:])
-}
-
-func sum(s uint32, b []byte) uint32 {
-	for ; len(b) >= 2; b = b[2:] {
-		s += uint32(b[0])<<8 | uint32(b[1])
-	}
-	if len(b) == 1 {
-		s += uint32(b[0]) << 8
-	}
-	return s
-}
-
-// checksum is the internet's (RFC 1071). Over data that contains its own checksum it is 0.
-func checksum(s uint32, b []byte) uint16 {
-	s = sum(s, b)
-	for s>>16 != 0 {
-		s = s&0xffff + s>>16
-	}
-	return ^uint16(s)
+	return checksum.Add(checksum.Add(uint32(proto)+uint32(size), s[:]), d[:])
 }

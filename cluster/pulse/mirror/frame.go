@@ -7,6 +7,8 @@ import (
 	"net/netip"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tandem-lb/tandem/internal/checksum"
 )
 
 // Sizes and offsets, in bytes, and types of ICMP (RFC 792, RFC 4443).
@@ -46,7 +48,7 @@ func (r request) appendTo(b []byte) []byte {
 		b = be.AppendUint16(b, uint16(ip4Size+size))
 		b = append(b, 0, 0, 0x40, 0, 64, unix.IPPROTO_ICMP, 0, 0) // must not be fragmented
 		b = append(append(b, r.Peer.AsSlice()...), r.Mirror.AsSlice()...)
-		be.PutUint16(b[head+10:], checksum(0, b[head:]))
+		be.PutUint16(b[head+10:], checksum.Of(0, b[head:]))
 		return r.icmp(b, echo4, 0)
 	}
 	b = be.AppendUint16(b, unix.ETH_P_IPV6)
@@ -55,7 +57,7 @@ func (r request) appendTo(b []byte) []byte {
 	b = append(b, unix.IPPROTO_ICMPV6, 64)
 	addrs := len(b)
 	b = append(append(b, r.Peer.AsSlice()...), r.Mirror.AsSlice()...)
-	return r.icmp(b, echo6, sum(unix.IPPROTO_ICMPV6+uint32(size), b[addrs:])) // with the pseudo-header (RFC 8200, 8.1)
+	return r.icmp(b, echo6, checksum.Add(unix.IPPROTO_ICMPV6+uint32(size), b[addrs:])) // with the pseudo-header (RFC 8200, 8.1)
 }
 
 func (r request) icmp(b []byte, typ byte, pseudo uint32) []byte {
@@ -64,7 +66,7 @@ func (r request) icmp(b []byte, typ byte, pseudo uint32) []byte {
 	b = binary.BigEndian.AppendUint16(b, identifier)
 	b = binary.BigEndian.AppendUint16(b, r.Seq)
 	b = append(b, r.Beat...)
-	binary.BigEndian.PutUint16(b[at+2:], checksum(pseudo, b[at:]))
+	binary.BigEndian.PutUint16(b[at+2:], checksum.Of(pseudo, b[at:]))
 	return b
 }
 
@@ -106,23 +108,4 @@ func parse(frame []byte) (beat []byte, from netip.Addr, err error) {
 		return nil, from, errFrame
 	}
 	return b[icmpSize:], from, nil
-}
-
-func sum(s uint32, b []byte) uint32 {
-	for ; len(b) >= 2; b = b[2:] {
-		s += uint32(b[0])<<8 | uint32(b[1])
-	}
-	if len(b) == 1 {
-		s += uint32(b[0]) << 8
-	}
-	return s
-}
-
-// checksum is the internet's (RFC 1071). Over data that contains its own checksum it is 0.
-func checksum(s uint32, b []byte) uint16 {
-	s = sum(s, b)
-	for s>>16 != 0 {
-		s = s&0xffff + s>>16
-	}
-	return ^uint16(s)
 }

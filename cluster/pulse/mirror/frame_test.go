@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"golang.org/x/net/bpf"
+
+	"github.com/tandem-lb/tandem/internal/checksum"
 )
 
 var (
@@ -48,13 +50,13 @@ func sound(t *testing.T, frame []byte) {
 	t.Helper()
 	b := frame[etherSize:]
 	if b[0]>>4 == 4 {
-		if int(binary.BigEndian.Uint16(b[2:])) != len(b) || checksum(0, b[:ip4Size]) != 0 || checksum(0, b[ip4Size:]) != 0 {
+		if int(binary.BigEndian.Uint16(b[2:])) != len(b) || checksum.Of(0, b[:ip4Size]) != 0 || checksum.Of(0, b[ip4Size:]) != 0 {
 			t.Errorf("damaged: % x", frame)
 		}
 		return
 	}
-	pseudo := sum(58+uint32(len(b)-ip6Size), b[8:40])
-	if int(binary.BigEndian.Uint16(b[4:])) != len(b)-ip6Size || checksum(pseudo, b[ip6Size:]) != 0 {
+	pseudo := checksum.Add(58+uint32(len(b)-ip6Size), b[8:40])
+	if int(binary.BigEndian.Uint16(b[4:])) != len(b)-ip6Size || checksum.Of(pseudo, b[ip6Size:]) != 0 {
 		t.Errorf("damaged: % x", frame)
 	}
 }

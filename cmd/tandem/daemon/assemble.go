@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -14,11 +13,7 @@ import (
 
 	"github.com/tandem-lb/tandem/cluster"
 	"github.com/tandem-lb/tandem/cluster/election"
-	"github.com/tandem-lb/tandem/cluster/gossip"
-	"github.com/tandem-lb/tandem/cluster/journal"
-	"github.com/tandem-lb/tandem/cluster/peer"
 	"github.com/tandem-lb/tandem/cluster/pulse"
-	"github.com/tandem-lb/tandem/cluster/state"
 	"github.com/tandem-lb/tandem/cmd/tandem/admin"
 	"github.com/tandem-lb/tandem/configs"
 	"github.com/tandem-lb/tandem/health"
@@ -35,19 +30,10 @@ const handoverTime = 200 * time.Millisecond
 
 // assemble makes the parts and wires them; nothing runs yet.
 func assemble(w World, cfg *configs.Config, version Version, log hclog.Logger) (*daemon, error) {
-	var key []byte
-	if !cfg.Cluster.Insecure {
-		var err error
-		if key, err = configs.ReadKey(cfg.Cluster.KeyFile); err != nil {
-			return nil, err
-		}
-	}
-	kept, err := state.Load(cfg.StateDir)
+	c, err := newCommon(w, cfg, version, configs.Hash(cfg), log)
 	if err != nil {
-		log.Warn("going on without what was remembered from before", "err", err)
+		return nil, err
 	}
-	boot := newBoot()
-
 	keeper, err := newKeeper(w, cfg, log)
 	if err != nil {
 		return nil, err
@@ -61,17 +47,6 @@ func assemble(w World, cfg *configs.Config, version Version, log hclog.Logger) (
 	checker := health.NewOn(w.Dial, targets(cfg), fit.follow(pools.SetUp), log.Named("health"))
 	fit.checker = checker
 
-	gsp, err := gossip.New(gossip.Config{
-		Node: cfg.Node, Name: cfg.Cluster.Name, Bind: cfg.Cluster.Bind, Peers: cfg.Cluster.Peers, Key: key,
-		Transport: w.Gossip,
-	}, log.Named("gossip"))
-	if err != nil {
-		return nil, err
-	}
-	meta := gossip.Meta{
-		Boot: boot, Version: string(version), Protocol: protocol, Priority: uint8(cfg.Cluster.Priority), ConfigHash: configs.Hash(cfg),
-	}
-	gsp.SetMeta(meta) // before anybody can join: a boot id that came later would look like a restart
 	var node *cluster.Node
 	var pls *pulse.Pulse
 	mir := newMirror(w, cfg, keeper, &pls, log.Named("mirror"))
@@ -85,47 +60,28 @@ func assemble(w World, cfg *configs.Config, version Version, log hclog.Logger) (
 			return nil, err
 		}
 	}
-	pls, err = pulse.New(pulse.Config{
-		Node: cfg.Node, Boot: boot, Bind: next(cfg.Cluster.Bind), Peers: nextAll(cfg.Cluster.Peers), Key: key,
-		Cluster: cfg.Cluster.Name, Every: cfg.Cluster.Failover / 20, Failover: cfg.Cluster.Failover,
-		Transport: w.Beats, Paths: beatPaths(cfg), Mirror: bounce, Votes: votes,
-		Tick: func(now time.Time) bool { return node.Alive(now) && keeper.Renew(now) },
-	}, log.Named("pulse"))
-	if err != nil {
+	beats := c.pulse(w, cfg, votes)
+	beats.Mirror = bounce
+	beats.Tick = func(now time.Time) bool { return node.Alive(now) && keeper.Renew(now) }
+	if pls, err = pulse.New(beats, log.Named("pulse")); err != nil {
 		return nil, err
 	}
-	streams, err := peer.New(peer.Config{
-		Node: cfg.Node, Boot: boot, Bind: next(cfg.Cluster.Bind), Peers: nextAll(cfg.Cluster.Peers), Key: key,
-		Cluster: cfg.Cluster.Name, Listen: w.ListenPeers, Dial: w.DialPeer, Paths: streamPaths(cfg),
-	}, log.Named("peer"))
-	if err != nil {
-		return nil, err
-	}
-	jrn := journal.New(journal.Config{Boot: fmt.Sprintf("%016x", boot), Path: filepath.Join(cfg.StateDir, "journal")}, log.Named("journal"))
-	ntf := newNotifier(w, cfg, boot, log.Named("notify"))
-	node = cluster.New(cluster.Options{
-		Policy: policy(cfg), Boot: boot, Term: kept.Term, Expected: len(cfg.Cluster.Peers), MACs: kept.MACs, Maintenance: kept.Maintenance,
-		Meta: meta,
-		VIP:  &vipPart{Keeper: keeper, listener: vipListener(cfg)}, Traffic: traffic{prx}, Pulse: pls, Streams: streams, Gossip: gsp,
-		Fitness: fit.judge, FitnessChanged: fit.changed,
-		Save: func(k cluster.Kept) error {
-			return state.Save(cfg.StateDir, state.State{Term: k.Term, MACs: k.MACs, Maintenance: k.Maintenance})
-		},
-		Tell:    func(s cluster.Status) { ntf.Observe(became(s)) },
-		Feed:    w.feeder(log),
-		Journal: jrn, VIPs: prefixes(cfg.VIP.Addresses),
-		Log: log.Named("cluster"),
-	})
+	ntf := newNotifier(w, cfg, c.boot, log.Named("notify"))
+	opts := c.options(w, cfg, pls, log)
+	opts.VIP, opts.VIPs, opts.Traffic = &vipPart{Keeper: keeper, listener: vipListener(cfg)}, prefixes(cfg.VIP.Addresses), traffic{prx}
+	opts.Fitness, opts.FitnessChanged, opts.Maintenance = fit.judge, fit.changed, c.kept.Maintenance
+	opts.Tell = func(s cluster.Status) { ntf.Observe(became(s)) }
 	if votes != nil {
-		node.Votes, node.Set = pls, votes.Set.Hash
+		opts.Votes, opts.Set = pls, votes.Set.Hash
 	}
+	node = cluster.New(opts)
 	rep := &reporter{
-		cfg: cfg, version: version, boot: boot, hash: configs.Hash(cfg), started: time.Now(),
-		node: node, keeper: keeper, proxy: prx, pools: pools, checker: checker, gossip: gsp, pulse: pls, mirror: mir, fit: fit,
+		cfg: cfg, version: version, boot: c.boot, hash: configs.Hash(cfg), started: time.Now(),
+		node: node, keeper: keeper, proxy: prx, pools: pools, checker: checker, gossip: c.gossip, pulse: pls, mirror: mir, fit: fit,
 	}
 	adm := admin.New(cfg.Admin.Socket, rep.status, log.Named("admin"))
 	adm.Follow(orders{node})
-	adm.Explains((&explainer{node: node, policy: policy(cfg), book: jrn}).explain)
+	adm.Explains((&explainer{node: node, policy: policy(cfg), book: c.journal}).explain)
 
 	d := &daemon{cfg: cfg, log: log}
 	d.parts.node, d.parts.proxy = node, prx
@@ -138,10 +94,10 @@ func assemble(w World, cfg *configs.Config, version Version, log hclog.Logger) (
 	}
 	d.parts.list = []part{
 		{"admin", runAdmin(w, adm, log.Named("admin"))},
-		{"journal", jrn.Run},
+		{"journal", c.journal.Run},
 		{"vip", keeper.Run},
-		{"gossip", onPort(cfg.Cluster.Bind.Port(), gsp.Run)},
-		{"peer", onPort(next(cfg.Cluster.Bind).Port(), streams.Run)},
+		{"gossip", onPort(cfg.Cluster.Bind.Port(), c.gossip.Run)},
+		{"peer", onPort(next(cfg.Cluster.Bind).Port(), c.streams.Run)},
 		{"mirror", runMirror},
 		{"pulse", onPort(next(cfg.Cluster.Bind).Port(), pls.Run)},
 		{"health", checker.Run},

@@ -6,17 +6,12 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/tandem-lb/tandem/cluster"
-	"github.com/tandem-lb/tandem/cluster/gossip"
-	"github.com/tandem-lb/tandem/cluster/journal"
-	"github.com/tandem-lb/tandem/cluster/peer"
 	"github.com/tandem-lb/tandem/cluster/pulse"
-	"github.com/tandem-lb/tandem/cluster/state"
 	"github.com/tandem-lb/tandem/cmd/tandem/admin"
 	"github.com/tandem-lb/tandem/cmd/tandem/admin/api"
 	"github.com/tandem-lb/tandem/configs"
@@ -24,67 +19,33 @@ import (
 
 // assembleWitness makes the parts of a node that only votes: gossip, beats, streams and the loop, which decides that it never holds.
 func assembleWitness(w World, cfg *configs.Config, version Version, log hclog.Logger) (*daemon, error) {
-	var key []byte
-	if !cfg.Cluster.Insecure {
-		var err error
-		if key, err = configs.ReadKey(cfg.Cluster.KeyFile); err != nil {
-			return nil, err
-		}
-	}
-	kept, err := state.Load(cfg.StateDir)
-	if err != nil {
-		log.Warn("going on without what was remembered from before", "err", err)
-	}
-	boot := newBoot()
-	gsp, err := gossip.New(gossip.Config{
-		Node: cfg.Node, Name: cfg.Cluster.Name, Bind: cfg.Cluster.Bind, Peers: cfg.Cluster.Peers, Key: key,
-		Transport: w.Gossip,
-	}, log.Named("gossip"))
+	c, err := newCommon(w, cfg, version, 0, log)
 	if err != nil {
 		return nil, err
 	}
-	meta := gossip.Meta{Boot: boot, Version: string(version), Protocol: protocol, Priority: uint8(cfg.Cluster.Priority)}
-	gsp.SetMeta(meta)
 	var node *cluster.Node
 	votes := votesConfig(cfg)
-	pls, err := pulse.New(pulse.Config{
-		Node: cfg.Node, Boot: boot, Bind: next(cfg.Cluster.Bind), Peers: nextAll(cfg.Cluster.Peers), Key: key,
-		Cluster: cfg.Cluster.Name, Every: cfg.Cluster.Failover / 20, Failover: cfg.Cluster.Failover,
-		Transport: w.Beats, Paths: beatPaths(cfg), Votes: votes,
-		Tick: func(now time.Time) bool { return node.Alive(now) },
-	}, log.Named("pulse"))
+	beats := c.pulse(w, cfg, votes)
+	beats.Tick = func(now time.Time) bool { return node.Alive(now) }
+	pls, err := pulse.New(beats, log.Named("pulse"))
 	if err != nil {
 		return nil, err
 	}
-	streams, err := peer.New(peer.Config{
-		Node: cfg.Node, Boot: boot, Bind: next(cfg.Cluster.Bind), Peers: nextAll(cfg.Cluster.Peers), Key: key,
-		Cluster: cfg.Cluster.Name, Listen: w.ListenPeers, Dial: w.DialPeer, Paths: streamPaths(cfg),
-	}, log.Named("peer"))
-	if err != nil {
-		return nil, err
-	}
-	jrn := journal.New(journal.Config{Boot: fmt.Sprintf("%016x", boot), Path: filepath.Join(cfg.StateDir, "journal")}, log.Named("journal"))
-	node = cluster.New(cluster.Options{
-		Policy: policy(cfg), Boot: boot, Term: kept.Term, Expected: len(cfg.Cluster.Peers), MACs: kept.MACs, Meta: meta,
-		VIP: noVIP{}, Traffic: noTraffic{}, Pulse: pls, Streams: streams, Gossip: gsp, Votes: pls, Set: votes.Set.Hash,
-		Fitness: func() cluster.Fitness { return cluster.Fitness{Fit: true} }, // and yet it never leads
-		Save: func(k cluster.Kept) error {
-			return state.Save(cfg.StateDir, state.State{Term: k.Term, MACs: k.MACs, Maintenance: k.Maintenance})
-		},
-		Feed: w.feeder(log), Journal: jrn,
-		Log: log.Named("cluster"),
-	})
-	rep := &reporter{cfg: cfg, version: version, boot: boot, started: time.Now(), node: node, gossip: gsp, pulse: pls}
+	opts := c.options(w, cfg, pls, log)
+	opts.VIP, opts.Traffic, opts.Votes, opts.Set = noVIP{}, noTraffic{}, pls, votes.Set.Hash
+	opts.Fitness = func() cluster.Fitness { return cluster.Fitness{Fit: true} } // and yet it never leads
+	node = cluster.New(opts)
+	rep := &reporter{cfg: cfg, version: version, boot: c.boot, started: time.Now(), node: node, gossip: c.gossip, pulse: pls}
 	adm := admin.New(cfg.Admin.Socket, rep.witness, log.Named("admin"))
 	adm.Follow(orders{node})
-	adm.Explains((&explainer{node: node, policy: policy(cfg), book: jrn}).explain)
+	adm.Explains((&explainer{node: node, policy: policy(cfg), book: c.journal}).explain)
 	d := &daemon{cfg: cfg, log: log}
 	d.parts.node = node
 	d.parts.list = []part{
 		{"admin", runAdmin(w, adm, log.Named("admin"))},
-		{"journal", jrn.Run},
-		{"gossip", onPort(cfg.Cluster.Bind.Port(), gsp.Run)},
-		{"peer", onPort(next(cfg.Cluster.Bind).Port(), streams.Run)},
+		{"journal", c.journal.Run},
+		{"gossip", onPort(cfg.Cluster.Bind.Port(), c.gossip.Run)},
+		{"peer", onPort(next(cfg.Cluster.Bind).Port(), c.streams.Run)},
 		{"pulse", onPort(next(cfg.Cluster.Bind).Port(), pls.Run)},
 		{"cluster", node.Run},
 	}
