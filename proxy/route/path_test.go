@@ -132,11 +132,11 @@ func FuzzPath(f *testing.F) {
 		if _, refused := table.Find(again); refused != nil && !errors.Is(refused, ErrPathEmpty) {
 			t.Fatalf("%q became %q, which is refused: %v", p, target, refused)
 		}
-		new, err := readPath(to)
+		after, err := readPath(to)
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := strings.TrimSuffix(new, "/") + strings.TrimPrefix(read, prefix)
+		want := strings.TrimSuffix(after, "/") + strings.TrimPrefix(read, prefix)
 		if want == "" {
 			want = "/"
 		}
