@@ -11,8 +11,11 @@ import (
 // statusGone stands in logs for the answer that a client did not wait for; nginx has coined it.
 const statusGone = 499
 
+var errBodyLarge = &http1.Error{Status: 413, Reason: "body is larger than is allowed here"}
+
 // start prepares for the body of r.
-func (p *bodyPump) start(r *http1.Request) {
+func (p *bodyPump) start(r *http1.Request, l *limits) {
+	p.most, p.patience = l.maxBody, l.body
 	p.chunked, p.left, p.chunks = r.Chunked, r.Length, http1.Chunks{}
 	p.stop.Store(false)
 	p.last.Store(false)
@@ -87,6 +90,11 @@ func (c *client) carryChunks(p *bodyPump, conn *backendConn) error {
 		if err != nil {
 			return err
 		}
+		if p.most >= 0 {
+			if p.most -= int64(len(data)); p.most < 0 {
+				return errBodyLarge
+			}
+		}
 		out = appendChunk(out, data)
 		if p.chunks.Done() {
 			out = append(out, "0\r\n"...)
@@ -116,7 +124,7 @@ func (c *client) carryChunks(p *bodyPump, conn *backendConn) error {
 // moreBody waits for more of the body.
 func (c *client) moreBody(p *bodyPump) error {
 	for {
-		c.in.arm(time.Now(), c.listener.cfg.BodyTimeout)
+		c.in.arm(time.Now(), p.patience)
 		// The order matters: stopPump sets stop first and then wakes the reader.
 		if p.stop.Load() {
 			return errTimeout

@@ -195,6 +195,11 @@ func (c *client) refuse(w *work, status int, reason string) {
 func (c *client) answer(w *work, status int, reason string) bool {
 	keep := w.keep && w.minor > 0 && !c.listener.proxy.ending()
 	w.out = appendPage(w.out[:0], status, reason, w.head, !keep)
+	return c.sendOwn(w, status, reason, keep)
+}
+
+// sendOwn sends an answer that no backend has given, and reports whether the connection can go on.
+func (c *client) sendOwn(w *work, status int, reason string, keep bool) bool {
 	_, err := c.in.Write(w.out)
 	c.log(w, status, reason, nil)
 	if err == nil && !keep {

@@ -5,6 +5,8 @@ import (
 	"net"
 	"net/netip"
 	"time"
+
+	"github.com/tandem-lb/tandem/proxy/route"
 )
 
 // Protocol names what a listener speaks.
@@ -42,6 +44,13 @@ type ListenerConfig struct {
 	// TrustedProxies are the networks whose X-Forwarded-* and Forwarded are believed and extended (http only);
 	// from anyone else they are dropped and set anew.
 	TrustedProxies []netip.Prefix
+	// MaxBody bounds a request's body in bytes (http only); zero or negative: no bound.
+	MaxBody int64
+	// Routes are tried in their order (http only). A request for which none is goes to Pool, which may be empty only if there is a
+	// route for every request.
+	Routes []route.Config
+	// LenientPaths lets encoded slashes and empty segments in paths through (http with Routes only).
+	LenientPaths bool
 }
 
 // Config is the whole of the forwarding part.
@@ -91,6 +100,9 @@ func (l ListenerConfig) withDefaults() ListenerConfig {
 		case *d.value < 0:
 			*d.value = forever
 		}
+	}
+	if l.MaxBody == 0 {
+		l.MaxBody = -1
 	}
 	if l.MaxHeader <= 0 {
 		l.MaxHeader = defaultMaxHeader

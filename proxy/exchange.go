@@ -20,15 +20,23 @@ func (c *client) exchange(w *work, size int) bool {
 	if c.listener.log.IsDebug() {
 		w.what = string(r.Method) + " " + string(r.Target)
 	}
-	w.out = c.appendRequest(w.out[:0], r)
-	kept := !r.HasBody()
-	if whole := size + int(min(r.Length, bufferSize)); !kept && !r.Chunked && whole <= len(c.in.pending()) {
-		// A small body that is here already goes out together with the header, and again if need be.
-		w.out = append(w.out, c.in.pending()[size:whole]...)
-		size, kept = whole, true
+	c.in.consume(size) // what r points to stays until more is read
+	w.client = c.origin(r)
+	if done, keep := c.routed(w); done {
+		return keep
 	}
-	c.in.consume(size)
-	w.body.start(r)
+	if most := w.way.limits.maxBody; most >= 0 && r.Length > most {
+		return c.fail(w, false, errBodyLarge.Status, errBodyLarge.Reason)
+	}
+	w.out = c.appendRequest(w.out[:0], w)
+	kept := !r.HasBody()
+	if here := c.in.pending(); !kept && !r.Chunked && r.Length <= min(bufferSize, int64(len(here))) {
+		// A small body that is here already goes out together with the header, and again if need be.
+		w.out = append(w.out, here[:r.Length]...)
+		c.in.consume(int(r.Length))
+		kept = true
+	}
+	w.body.start(r, &w.way.limits)
 	w.body.complete = kept
 	return c.attempts(w, kept)
 }
@@ -52,7 +60,7 @@ func (c *client) attempts(w *work, kept bool) bool {
 	var tried [maxTries]*pool.Backend
 	n, stale := 0, (*pool.Backend)(nil)
 	for {
-		lease, err := c.listener.pool.Pick(pool.Request{Client: c.peer.Addr()}, tried[:n]...)
+		lease, err := w.way.pool.Pick(pool.Request{Client: w.client}, tried[:n]...)
 		if err != nil {
 			if n > 0 {
 				return c.fail(w, kept, 503, "no backend could be reached")
@@ -60,7 +68,7 @@ func (c *client) attempts(w *work, kept bool) bool {
 			return c.fail(w, kept, 503, "no backend is available")
 		}
 		b := lease.Backend()
-		conn, err := c.connection(b, b == stale)
+		conn, err := c.connection(w, b, b == stale)
 		if err != nil {
 			lease.Done(err)
 			if tried[n] = b; n == maxTries-1 || c.over.Load() {
@@ -112,14 +120,14 @@ func (c *client) fail(w *work, bodyRead bool, status int, reason string) bool {
 }
 
 // connection returns a connection to b: one that has been used, if there is one and new is not asked for.
-func (c *client) connection(b *pool.Backend, fresh bool) (*backendConn, error) {
+func (c *client) connection(w *work, b *pool.Backend, fresh bool) (*backendConn, error) {
 	u := c.listener.proxy.upstreams[b]
 	if !fresh {
 		if conn := u.get(); conn != nil {
 			return conn, nil
 		}
 	}
-	return u.fresh(c.listener.cfg.BodyTimeout)
+	return u.fresh(w.way.limits.body)
 }
 
 // attempt sends the request to one backend and passes the answer on. It takes conn over. The error is what the backend
@@ -212,7 +220,7 @@ func (c *client) responseHeader(w *work, conn *backendConn, sent time.Time) (int
 		if scanned = len(b); scanned > 0 && scanned == len(conn.buf) {
 			conn.grow(cfg.MaxHeader)
 		}
-		err = c.glancing(w, conn, sent, &since, cfg.ResponseTimeout)
+		err = c.glancing(w, conn, sent, &since, w.way.limits.response)
 		switch {
 		case err == nil:
 		case errors.Is(err, errClientGone):
@@ -267,7 +275,11 @@ const (
 )
 
 // appendRequest appends the header that the backend sees.
-func (c *client) appendRequest(dst []byte, r *http1.Request) []byte {
+func (c *client) appendRequest(dst []byte, w *work) []byte {
+	r, host := &w.req, ""
+	if found := w.way.route; found != nil {
+		host = found.Rewrite.Host
+	}
 	dst = append(dst, r.Method...)
 	dst = append(dst, ' ')
 	dst = append(dst, r.Target...)
@@ -276,8 +288,14 @@ func (c *client) appendRequest(dst []byte, r *http1.Request) []byte {
 	if r.Chunked {
 		kinds |= http1.Set(http1.Trailer)
 	}
-	dst = r.AppendFields(dst, kinds)
-	if len(r.Authority) == 0 {
+	if host != "" {
+		kinds &^= http1.Set(http1.Host)
+		dst = append(dst, "Host: "...)
+		dst = append(dst, host...)
+		dst = append(dst, "\r\n"...)
+	}
+	dst = appendEdited(dst, &r.Header, kinds, w.way.request)
+	if len(r.Authority) == 0 && host == "" {
 		dst = append(dst, "Host: "...)
 		dst = c.listener.cfg.Bind.AppendTo(dst)
 		dst = append(dst, "\r\n"...)

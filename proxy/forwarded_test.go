@@ -30,13 +30,14 @@ func FuzzForwardedRequest(f *testing.F) {
 		if err != nil || n == 0 {
 			return
 		}
-		var r http1.Request
+		w := &work{way: &way{}}
+		r := &w.req
 		if r.Parse(b[:n]) != nil {
 			return
 		}
 		c := &client{peer: netip.MustParseAddrPort("192.0.2.9:1"), listener: &listener{}}
 		c.listener.cfg.Bind = netip.MustParseAddrPort("192.0.2.1:80")
-		out := c.appendRequest(nil, &r)
+		out := c.appendRequest(nil, w)
 		if end, err := http1.HeaderEnd(out, 0); err != nil || end != len(out) {
 			t.Fatalf("%q: header of %d bytes ends after %d, %v", out, len(out), end, err)
 		}

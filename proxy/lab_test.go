@@ -59,11 +59,17 @@ func newLab(t *testing.T, cfg ListenerConfig, backends ...netip.AddrPort) *lab {
 	for i, a := range backends {
 		pc.Backends = append(pc.Backends, pool.BackendConfig{Name: string(rune('a' + i)), Address: a})
 	}
-	l := &lab{t: t, pools: pool.NewSet([]pool.Config{pc}), log: &syncBuffer{}}
+	return newLabOn(t, cfg, pc)
+}
+
+// newLabOn is newLab with pools of which the first is the listener's.
+func newLabOn(t *testing.T, cfg ListenerConfig, pools ...pool.Config) *lab {
+	t.Helper()
+	l := &lab{t: t, pools: pool.NewSet(pools), log: &syncBuffer{}}
 	if !cfg.Bind.IsValid() {
 		cfg.Bind = freeAddr(t)
 	}
-	cfg.Name, cfg.Pool, l.addr = "front", "web", cfg.Bind.String()
+	cfg.Name, cfg.Pool, l.addr = "front", pools[0].Name, cfg.Bind.String()
 	log := hclog.New(&hclog.LoggerOptions{Output: l.log, Level: hclog.Debug})
 	var err error
 	l.proxy, err = New(Config{Listeners: []ListenerConfig{cfg}, Drain: time.Second}, l.pools, log)

@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/tandem-lb/tandem/proxy/pool"
+	"github.com/tandem-lb/tandem/proxy/route"
 )
 
 const (
@@ -40,7 +41,9 @@ type ListenerStatus struct {
 type listener struct {
 	proxy *Proxy
 	cfg   ListenerConfig
-	pool  *pool.Pool
+	pool  *pool.Pool   // nil if routes answer everything
+	table *route.Table // nil without routes
+	ways  []way        // of the routes, and the listener's own
 	log   hclog.Logger
 
 	visits   visits
@@ -54,8 +57,8 @@ type listener struct {
 	err string
 }
 
-func newListener(p *Proxy, cfg ListenerConfig, backends *pool.Pool) *listener {
-	return &listener{proxy: p, cfg: cfg, pool: backends, log: p.log.With("listener", cfg.Name)}
+func newListener(p *Proxy, cfg ListenerConfig, table *route.Table, ways []way) *listener {
+	return &listener{proxy: p, cfg: cfg, pool: ways[len(ways)-1].pool, table: table, ways: ways, log: p.log.With("listener", cfg.Name)}
 }
 
 func (l *listener) snapshot() ListenerStatus {

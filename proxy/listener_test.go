@@ -76,7 +76,7 @@ func TestPortThatNeedsACapabilityIsToldSo(t *testing.T) {
 		{"10.0.0.10:8080", "bind: permission denied"},
 	} {
 		p := &Proxy{changed: make(chan struct{}, 1), log: hclog.NewNullLogger()}
-		l := newListener(p, ListenerConfig{Bind: netip.MustParseAddrPort(tt.bind)}, nil)
+		l := newListener(p, ListenerConfig{Bind: netip.MustParseAddrPort(tt.bind)}, nil, make([]way, 1))
 		l.failed(fmt.Errorf("bind: %w", unix.EACCES), 0)
 		if got := l.snapshot().Error; got != tt.want {
 			t.Errorf("%s: %q, want %q", tt.bind, got, tt.want)

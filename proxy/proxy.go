@@ -57,10 +57,11 @@ func New(cfg Config, pools *pool.Set, log hclog.Logger) (*Proxy, error) {
 	var errs []error
 	names := make(map[string]bool)
 	for _, lc := range cfg.Listeners {
-		backends := pools.Pool(lc.Pool)
+		lc = lc.withDefaults()
+		table, ways, err := newWays(&lc, pools)
 		switch {
-		case backends == nil:
-			errs = append(errs, fmt.Errorf("listener %s: there is no pool %q", lc.Name, lc.Pool))
+		case err != nil:
+			errs = append(errs, fmt.Errorf("listener %s: %w", lc.Name, err))
 			continue
 		case lc.Protocol != TCP && lc.Protocol != HTTP:
 			errs = append(errs, fmt.Errorf("listener %s: protocol %q is not tcp or http", lc.Name, lc.Protocol))
@@ -70,14 +71,24 @@ func New(cfg Config, pools *pool.Set, log hclog.Logger) (*Proxy, error) {
 			continue
 		}
 		names[lc.Name] = true
-		p.listeners = append(p.listeners, newListener(p, lc.withDefaults(), backends))
-		for _, b := range backends.Backends() {
-			if p.upstreams[b] == nil {
-				p.upstreams[b] = newUpstream(p, backends, b, cfg.Dial)
-			}
+		p.listeners = append(p.listeners, newListener(p, lc, table, ways))
+		for _, w := range ways {
+			p.reach(w.pool, cfg.Dial)
 		}
 	}
 	return p, errors.Join(errs...)
+}
+
+// reach makes what is kept for the backends of a pool, which may be nil.
+func (p *Proxy) reach(backends *pool.Pool, dial func(context.Context, netip.AddrPort) (net.Conn, error)) {
+	if backends == nil {
+		return
+	}
+	for _, b := range backends.Backends() {
+		if p.upstreams[b] == nil {
+			p.upstreams[b] = newUpstream(p, backends, b, dial)
+		}
+	}
 }
 
 // Run opens the listeners and serves their clients until ctx is done or Shutdown is called; then it stops

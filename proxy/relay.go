@@ -91,20 +91,25 @@ func appendResponse(dst []byte, w *work, to framing, keep bool) []byte {
 	if to == byChunks {
 		kinds |= http1.Set(http1.Trailer)
 	}
-	dst = r.AppendFields(dst, kinds)
+	dst = appendEdited(dst, &r.Header, kinds, w.way.response)
 	switch {
 	case to == byChunks || to == noBody && r.Chunked && w.head && w.minor > 0:
 		dst = append(dst, "Transfer-Encoding: chunked\r\n"...)
 	case r.Length >= 0 && r.Status != 204 && r.Status >= 200:
 		dst = appendLength(dst, r.Length)
 	}
+	return append(appendConnection(dst, w, keep), "\r\n"...)
+}
+
+// appendConnection tells the client whether its connection goes on, where that does not go without saying.
+func appendConnection(dst []byte, w *work, keep bool) []byte {
 	switch {
 	case !keep:
 		dst = append(dst, "Connection: close\r\n"...)
 	case w.minor == 0:
 		dst = append(dst, "Connection: keep-alive\r\n"...)
 	}
-	return append(dst, "\r\n"...)
+	return dst
 }
 
 // relayBody writes what is in w.out, and the body behind it.
@@ -136,7 +141,7 @@ func (c *client) flush(w *work) error {
 // more waits for more of the body.
 func (c *client) more(w *work, conn *backendConn) error {
 	now := time.Now()
-	err := c.glancing(w, conn, now, &now, c.listener.cfg.BodyTimeout)
+	err := c.glancing(w, conn, now, &now, w.way.limits.body)
 	switch {
 	case err == nil, errors.Is(err, errClientGone), errors.Is(err, io.EOF):
 		return err
@@ -224,7 +229,7 @@ func (c *client) splice(w *work, conn *backendConn, left int64) (int64, error) {
 			quiet = time.Now()
 		case c.pumpEnded(w) && c.gone():
 			return total, errClientGone
-		case time.Since(quiet) > c.listener.cfg.BodyTimeout:
+		case time.Since(quiet) > w.way.limits.body:
 			return total, errSilent
 		}
 	}

@@ -10,7 +10,7 @@ func (c *client) upgrade(w *work, conn *backendConn) verdict {
 		return cancelled
 	}
 	t := newTunnel(c.listener, c.in.Conn, c.peer)
-	t.idle = c.listener.cfg.TunnelTimeout
+	t.idle = w.way.limits.tunnel
 	t.client.take(&c.in)
 	t.backend.take(&conn.stream)
 	c.tunnel.Store(t)

@@ -1,11 +1,13 @@
 package proxy
 
 import (
+	"net/netip"
 	"strconv"
 	"sync/atomic"
 	"time"
 
 	"github.com/tandem-lb/tandem/proxy/http1"
+	"github.com/tandem-lb/tandem/proxy/route"
 )
 
 // work is what one request needs while it is in hand. It is used again and again, so that requests
@@ -23,6 +25,11 @@ type work struct {
 	minor             int
 	begun             bool   // the client has seen something of the answer
 	what              string // method and target, for the log
+
+	client netip.Addr // who asks
+	ask    route.Request
+	way    *way
+	target []byte // made by a route
 
 	body bodyPump
 }
@@ -47,14 +54,16 @@ func (p *Proxy) giveBack(w *work) {
 
 // bodyPump carries a request's body to the backend while the answer is waited for.
 type bodyPump struct {
-	chunked bool
-	left    int64
-	chunks  http1.Chunks
-	done    chan struct{} // one message when the goroutine has ended
-	running bool          // the goroutine's end was not seen yet
-	stop    atomic.Bool   // asks it to end
-	last    atomic.Bool   // it is about to write the last of the body
-	failed  atomic.Bool   // it has ended by the client's fault, and wakes who waits for the answer
+	chunked  bool
+	left     int64
+	most     int64         // of the body; negative: no bound
+	patience time.Duration // with a client that sends nothing
+	chunks   http1.Chunks
+	done     chan struct{} // one message when the goroutine has ended
+	running  bool          // the goroutine's end was not seen yet
+	stop     atomic.Bool   // asks it to end
+	last     atomic.Bool   // it is about to write the last of the body
+	failed   atomic.Bool   // it has ended by the client's fault, and wakes who waits for the answer
 
 	// Written before done is sent to.
 	complete bool
@@ -62,14 +71,13 @@ type bodyPump struct {
 	reason   string
 }
 
+const plainText = "text/plain; charset=utf-8"
+
 // appendPage appends a whole response with a short text.
 func appendPage(dst []byte, status int, reason string, head, last bool) []byte {
 	text := statusText(status)
-	dst = append(dst, "HTTP/1.1 "...)
-	dst = strconv.AppendInt(dst, int64(status), 10)
-	dst = append(dst, ' ')
-	dst = append(dst, text...)
-	dst = append(dst, "\r\nContent-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\n"...)
+	dst = appendStatusLine(dst, status)
+	dst = append(dst, "Content-Type: "+plainText+"\r\nCache-Control: no-store\r\n"...)
 	if status == 503 {
 		dst = append(dst, "Retry-After: 1\r\n"...)
 	}
@@ -88,30 +96,4 @@ func appendPage(dst []byte, status int, reason string, head, last bool) []byte {
 	dst = append(dst, ": "...)
 	dst = append(dst, reason...)
 	return append(dst, '\n')
-}
-
-func statusText(status int) string {
-	switch status {
-	case 400:
-		return "Bad Request"
-	case 408:
-		return "Request Timeout"
-	case 414:
-		return "URI Too Long"
-	case 417:
-		return "Expectation Failed"
-	case 431:
-		return "Request Header Fields Too Large"
-	case 501:
-		return "Not Implemented"
-	case 502:
-		return "Bad Gateway"
-	case 503:
-		return "Service Unavailable"
-	case 504:
-		return "Gateway Timeout"
-	case 505:
-		return "HTTP Version Not Supported"
-	}
-	return "Error"
 }

@@ -18,6 +18,7 @@ func Compile(cfgs []Config, lenient bool) (*Table, error) {
 		if err != nil {
 			errs = append(errs, fmt.Errorf("route %s: %w", cfg.Name, err))
 		}
+		r.index = len(t.routes)
 		t.routes = append(t.routes, r)
 	}
 	return t, errors.Join(errs...)

@@ -9,6 +9,7 @@ import (
 // Route is one compiled route.
 type Route struct {
 	Config
+	index    int
 	hosts    hosts
 	paths    []string // as requests' paths are compared
 	prefixes []string
@@ -22,6 +23,9 @@ type headerMatch struct {
 	name   string
 	accept func(string) bool
 }
+
+// Index returns the route's place in its table, from zero.
+func (r *Route) Index() int { return r.index }
 
 // RequestEdit changes the header on its way to the backend; nil if there is nothing to change.
 func (r *Route) RequestEdit() *Editor { return r.request.orNil() }

@@ -37,7 +37,13 @@ type Table struct {
 }
 
 // Routes returns the routes in the order of the configuration.
-func (t *Table) Routes() []*Route { return t.routes }
+// A nil table has none.
+func (t *Table) Routes() []*Route {
+	if t == nil {
+		return nil
+	}
+	return t.routes
+}
 
 // Find returns the first route that is for r; nil if none is. A request whose path or host could be read in two ways is refused,
 // as is a client that the route does not allow.
