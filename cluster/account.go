@@ -275,6 +275,8 @@ func letGo(p election.Peer) string {
 		return "it was asked to stop"
 	case p.Late:
 		return "it was late"
+	case p.Yields:
+		return "another node did not hear it and was about to claim"
 	case p.Maintenance:
 		return "it was put into maintenance"
 	case !p.Fit:

@@ -63,7 +63,7 @@ func (n *Node) publish(v election.View, f Facts, d election.Decision, now time.T
 		Slow: uint16(min(n.fitness.Slow, 1<<16-1)), Reach: uint16(min(n.fitness.Reach, 1<<16-1)), Refuses: n.fitness.Refuses,
 		Holds: holds, Fit: v.Self.Fit && v.Self.LinkUp && !n.maintenance && !n.Policy.Witness, Wants: d.Wants,
 		HearsOthers: n.hearsOthers(v, f, now), Served: v.Self.Served,
-		Late: d.Late, Answered: d.Answered, Settling: !d.Settled, Leaving: n.leaving,
+		Late: d.Late, Answered: d.Answered, Yields: d.Yields, Settling: !d.Settled, Leaving: n.leaving,
 		Maintenance: n.maintenance, ByHand: d.ByHand,
 		Witness: n.Policy.Witness, Quorate: d.Quorate, Stands: d.Stands, Vote: n.ballot(d),
 	})

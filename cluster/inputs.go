@@ -67,6 +67,7 @@ func peerInputs() []input[peerNow] {
 		{"hears nobody else", alive(func(p peerNow) bool { return !p.HearsOthers })},
 		{"settling", alive(func(p peerNow) bool { return p.Settling })},
 		{"let go because it was late", alive(func(p peerNow) bool { return p.Late })},
+		{"leaves the claim to one that does not hear it", alive(func(p peerNow) bool { return p.Yields })},
 		{"sees an answer on the wire", alive(func(p peerNow) bool { return p.Answered })},
 		{"served clients while this node was silent", alive(func(p peerNow) bool { return p.Served })},
 		{"would take over by preemption", alive(func(p peerNow) bool { return p.Wants })},

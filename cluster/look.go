@@ -98,7 +98,7 @@ func (n *Node) lookAtPeers(ctx context.Context, members []gossip.Member, now tim
 			Priority: int(b.Beat.Priority), Holds: b.Beat.Holds, Term: b.Beat.Term, Newest: b.Beat.Newest,
 			Fit: b.Beat.Fit, Rank: int(b.Beat.Rank), Reach: int(b.Beat.Slow) + n.comparable(int(b.Beat.Reach), members), Wants: b.Beat.Wants,
 			HearsMe: b.HearsMe, DeafFor: b.DeafFor, HearsOthers: b.Beat.HearsOthers,
-			Served: b.Beat.Served, Late: b.Beat.Late, Answered: b.Beat.Answered, Settling: b.Beat.Settling, Leaving: b.Beat.Leaving,
+			Served: b.Beat.Served, Late: b.Beat.Late, Answered: b.Beat.Answered, Yields: b.Beat.Yields, Settling: b.Beat.Settling, Leaving: b.Beat.Leaving,
 			Maintenance: b.Beat.Maintenance, ByHand: b.Beat.ByHand,
 			Witness: b.Beat.Witness, Votes: b.Beat.Vote.Set != 0, Voter: n.Set != 0 && b.Beat.Vote.Set == n.Set,
 			Quorate: b.Beat.Quorate, Stands: b.Beat.Stands, FavoursMe: b.Beat.Vote.Favours == n.Boot && n.Boot != 0,

@@ -25,6 +25,7 @@ func Decide(p Policy, v View, now time.Time) Decision {
 	d.Settled = s.settled()
 	d.Late = s.memo.late
 	d.Answered = s.answered()
+	d.Yields = d.Reason == ReasonUnheard
 	d.Quorate = s.p.Quorum && s.quorate()
 	d.Ask = d.Ask || s.p.Quorum && d.Hold
 	d.Favours = s.favourite(d.Stands)

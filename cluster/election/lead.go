@@ -41,7 +41,9 @@ func (s *scene) lead() Decision {
 	case self.Leaving:
 		return s.leave()
 	case s.asked():
-		return s.obey()
+		d := s.obey()
+		d.Check = doubting
+		return d
 	}
 	s.memo.askedAt = time.Time{}
 	if s.memo.why == "" {

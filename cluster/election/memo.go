@@ -31,6 +31,7 @@ type contact struct {
 	mutual time.Time // continuously fresh, and hearing this node; zero: not now
 	alone  time.Time // continuously fresh, not hearing this node, but others; zero: not now
 	fitter time.Time // continuously fresh, and fitter than this node; zero: not now
+	deaf   time.Time // continuously fresh, and deaf; zero: not now
 }
 
 // remember brings the memo up to date with the view; decisions add to it.
@@ -63,6 +64,7 @@ func (s *scene) remember() {
 			c.alone = s.now
 		}
 		s.since(&c.fitter, q.unfit() < self.unfit())
+		s.since(&c.deaf, s.deaf(q))
 		m.contacts = append(m.contacts, c)
 	}
 	s.memo = m

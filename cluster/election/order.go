@@ -35,7 +35,7 @@ func (s *scene) own() standing {
 func (s *scene) betterPeers() (n int, name string) {
 	best := s.own()
 	for _, q := range s.peers {
-		if !s.fresh(q) || !q.Fit || q.Leaving || s.deafForLong(q) || s.votesWith(q) || compare(s.standing(q), s.own()) >= 0 {
+		if !s.fresh(q) || !q.Fit || q.Leaving || q.Yields || s.deafForLong(q) || s.votesWith(q) || compare(s.standing(q), s.own()) >= 0 {
 			continue
 		}
 		n++
@@ -64,10 +64,11 @@ func (s *scene) deaf(q Peer) bool {
 	return !q.HearsMe && !q.HearsOthers && q.DeafFor >= s.p.Failover*3/4
 }
 
-// deafForLong peers were deaf already when this node had heard them for a while: one that is heard again after a silence of the whole segment
-// needs a beat or two to hear, and may be the better candidate.
+// deafForLong peers were deaf already when this node had heard them for a while: one that is heard again after a silence of the whole segment, or
+// after a flap of its link, needs a beat or two to hear, and may be the better candidate.
 func (s *scene) deafForLong(q Peer) bool {
-	return s.deaf(q) && s.passed(s.contact(q).since.Add(s.p.Failover/4))
+	c := s.contact(q)
+	return s.deaf(q) && s.passed(c.since.Add(s.p.Failover/4)) && s.passed(c.deaf.Add(s.p.Failover/8))
 }
 
 // heir is the peer to hand over to: the best of those that are fit, hear this node, and satisfy ok.

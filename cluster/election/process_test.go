@@ -306,7 +306,7 @@ func (n *node) beat() {
 	b := beat{boot: p.boot, seq: p.seq, term: p.self.Term, newest: p.self.Newest}
 	b.self = election.Peer{
 		Holds: p.holds, Fit: n.fit && n.carrier && !n.maint, Maintenance: n.maint, ByHand: p.d.ByHand, Rank: n.rank, Reach: n.reach, Wants: p.d.Wants, HearsOthers: !n.deaf(),
-		Served: p.self.Served, Late: p.d.Late, Answered: p.d.Answered, Settling: !p.d.Settled, Leaving: p.self.Leaving,
+		Served: p.self.Served, Late: p.d.Late, Answered: p.d.Answered, Yields: p.d.Yields, Settling: !p.d.Settled, Leaving: p.self.Leaving,
 	}
 	for i := range w.nodes {
 		k := p.peers[i]

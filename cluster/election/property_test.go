@@ -50,7 +50,7 @@ func anyView(pick source, now time.Time) (election.Policy, election.View) {
 		v.Peers = append(v.Peers, election.Peer{
 			Name: name(), Member: flip(), HeardAt: when().Add(time.Duration(pick(2)) * time.Millisecond), Crashed: pick(4) == 0, Left: pick(4) == 0, Priority: 100 + pick(2), Holds: flip(),
 			Term: term(), Newest: term(), Fit: pick(4) > 0, Rank: pick(2), Reach: pick(2), Wants: flip(), HearsMe: flip(),
-			DeafFor: time.Duration(pick(5)) * 50 * time.Millisecond, HearsOthers: flip(), Served: flip(), Late: pick(4) == 0, Answered: pick(4) == 0,
+			DeafFor: time.Duration(pick(5)) * 50 * time.Millisecond, HearsOthers: flip(), Served: flip(), Late: pick(4) == 0, Yields: pick(4) == 0, Answered: pick(4) == 0,
 			Settling: pick(4) == 0, Leaving: pick(4) == 0, Maintenance: pick(6) == 0,
 		})
 	}

@@ -115,6 +115,7 @@ type Peer struct {
 	Voter       bool // it is of this node's own voters
 	Quorate     bool // its Decision.Quorate
 	Stands      bool // its Decision.Stands
+	Yields      bool // its Decision.Yields
 	FavoursMe   bool // its Decision.Favours is this node
 }
 
@@ -153,6 +154,7 @@ type Decision struct {
 	Wants    bool      // this node would take over by preemption: told to the leader by beat
 	Settled  bool      // false while the node still listens after its start: told by beat
 	Late     bool      // this node let go because it was late and has not claimed since: told by beat
+	Yields   bool      // a peer that does not hear this node is about to claim, so it will not: told by beat
 	Answered bool      // a peer that may be silent answers on the wire, so this node will not claim: told by beat
 	Wake     time.Time // ask again at this moment at the latest; zero: only when something changes
 	// Memo goes into the next View, unchanged.

@@ -69,6 +69,7 @@ type Beat struct {
 	Witness     bool // the sender votes and never holds
 	Quorate     bool // the sender hears a majority of its voters and is heard by them
 	Stands      bool // the sender would lead if a majority lets it
+	Yields      bool // the sender leaves the claim to others, because one of them does not hear it and is about to claim
 	// Vote is filled in by Pulse, but for Favours. In a beat that is published its Plea is a wish: Ask, if the voters are to be asked.
 	Vote Vote
 }

@@ -14,20 +14,20 @@ import (
 //	 0  4  "TNDB"
 //	 4  1  version
 //	 5  1  number of echoes
-//	 6  2  flags; unknown ones are ignored
-//	 8  4  key id: tells a wrong key from a damaged datagram
-//	12  4  cluster: hash of the cluster's name
-//	16  8  boot of the sender
-//	24  8  sequence number, rising for one boot
-//	32  8  term
-//	40  8  newest term known
-//	48  2  rank
-//	50  1  priority
-//	51  1  length of the name
-//	52  1  number of paths of the sender
-//	53  2  reach
-//	55  2  slow
-//	57     name
+//	 6  4  flags; unknown ones are ignored
+//	10  4  key id: tells a wrong key from a damaged datagram
+//	14  4  cluster: hash of the cluster's name
+//	18  8  boot of the sender
+//	26  8  sequence number, rising for one boot
+//	34  8  term
+//	42  8  newest term known
+//	50  2  rank
+//	52  1  priority
+//	53  1  length of the name
+//	54  1  number of paths of the sender
+//	55  2  reach
+//	57  2  slow
+//	59     name
 //	       of those that vote: hash of the voters (8), granted to (8), for which round (8), favours (8), seat (1), plea (1)
 //	       echoes: boot (8), sequence number last heard (8), age in ms (4, top bit: never accepted), and, if accepted, for each path
 //	       of the sender how long ago it last heard that node on it, in ms (2)
@@ -35,12 +35,12 @@ import (
 const (
 	magic      = "TNDB"
 	version    = 1
-	headSize   = 57
+	headSize   = 59
 	voteSize   = 34
 	echoSize   = 20
 	maxEchoes  = maxPeers * (1 + maxCandidates)
 	pathSize   = 2
-	maxSize    = headSize + seal.MaxName + voteSize + maxEchoes*echoSize + maxPeers*MaxPaths*pathSize + seal.Size // 1323: fits into one frame
+	maxSize    = headSize + seal.MaxName + voteSize + maxEchoes*echoSize + maxPeers*MaxPaths*pathSize + seal.Size // 1325: fits into one frame
 	neverHeard = 1 << 31
 	longAgo    = 1<<16 - 1 // in ms on a path: that long, or never
 )
@@ -62,6 +62,7 @@ const (
 	flagRefuses
 	flagByHand
 	flagStands
+	flagYields
 )
 
 // echo tells one peer what the sender last heard of it.
@@ -100,7 +101,7 @@ func (d *datagram) appendTo(b []byte) []byte {
 	be := binary.BigEndian
 	b = append(b, magic...)
 	b = append(b, version, byte(d.n))
-	b = be.AppendUint16(b, flags(&d.beat))
+	b = be.AppendUint32(b, flags(&d.beat))
 	b = be.AppendUint32(b, d.keyID)
 	b = be.AppendUint32(b, d.cluster)
 	b = be.AppendUint64(b, d.beat.Boot)
@@ -162,21 +163,21 @@ func (d *datagram) decode(b []byte) Cause {
 	case len(b) < headSize:
 		return Malformed
 	}
-	d.n, d.paths = int(b[5]), int(b[52])
-	nameLen, votes := int(b[51]), 0
-	if be.Uint16(b[6:])&flagQuorum != 0 {
+	d.n, d.paths = int(b[5]), int(b[54])
+	nameLen, votes := int(b[53]), 0
+	if be.Uint32(b[6:])&flagQuorum != 0 {
 		votes = voteSize
 	}
 	if d.n > maxEchoes || d.paths > MaxPaths || len(b) < headSize+nameLen+votes+d.n*echoSize+seal.Size {
 		return Malformed
 	}
-	d.keyID, d.cluster = be.Uint32(b[8:]), be.Uint32(b[12:])
+	d.keyID, d.cluster = be.Uint32(b[10:]), be.Uint32(b[14:])
 	d.beat = Beat{
-		Boot: be.Uint64(b[16:]), Seq: be.Uint64(b[24:]),
-		Term: be.Uint64(b[32:]), Newest: be.Uint64(b[40:]),
-		Rank: be.Uint16(b[48:]), Priority: b[50], Reach: be.Uint16(b[53:]), Slow: be.Uint16(b[55:]),
+		Boot: be.Uint64(b[18:]), Seq: be.Uint64(b[26:]),
+		Term: be.Uint64(b[34:]), Newest: be.Uint64(b[42:]),
+		Rank: be.Uint16(b[50:]), Priority: b[52], Reach: be.Uint16(b[55:]), Slow: be.Uint16(b[57:]),
 	}
-	setFlags(&d.beat, be.Uint16(b[6:]))
+	setFlags(&d.beat, be.Uint32(b[6:]))
 	d.name = b[headSize : headSize+nameLen]
 	rest := b[headSize+nameLen:]
 	if votes > 0 {
@@ -220,16 +221,17 @@ func (d *datagram) decodeEchoes(b []byte) Cause {
 	return Fine
 }
 
-func flags(b *Beat) (f uint16) {
+func flags(b *Beat) (f uint32) {
 	for _, x := range [...]struct {
 		on  bool
-		bit uint16
+		bit uint32
 	}{
 		{b.Holds, flagHolds}, {b.Fit, flagFit}, {b.Wants, flagWants}, {b.HearsOthers, flagHearsOthers},
 		{b.Served, flagServed}, {b.Late, flagLate}, {b.Leaving, flagLeaving},
 		{b.Answered, flagAnswered}, {b.Settling, flagSettling}, {b.Refuses, flagRefuses},
 		{b.Maintenance, flagMaintenance}, {b.ByHand, flagByHand},
 		{b.Witness, flagWitness}, {b.Vote.Set != 0, flagQuorum}, {b.Quorate, flagQuorate}, {b.Stands, flagStands},
+		{b.Yields, flagYields},
 	} {
 		if x.on {
 			f |= x.bit
@@ -238,7 +240,7 @@ func flags(b *Beat) (f uint16) {
 	return f
 }
 
-func setFlags(b *Beat, f uint16) {
+func setFlags(b *Beat, f uint32) {
 	b.Holds, b.Fit, b.Wants = f&flagHolds != 0, f&flagFit != 0, f&flagWants != 0
 	b.HearsOthers, b.Served = f&flagHearsOthers != 0, f&flagServed != 0
 	b.Late, b.Leaving = f&flagLate != 0, f&flagLeaving != 0
@@ -246,4 +248,5 @@ func setFlags(b *Beat, f uint16) {
 	b.Refuses = f&flagRefuses != 0
 	b.Maintenance, b.ByHand = f&flagMaintenance != 0, f&flagByHand != 0
 	b.Witness, b.Quorate, b.Stands = f&flagWitness != 0, f&flagQuorate != 0, f&flagStands != 0
+	b.Yields = f&flagYields != 0
 }

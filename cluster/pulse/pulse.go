@@ -151,7 +151,7 @@ func (p *Pulse) Publish(b Beat) {
 func matters(a, b *Beat) bool {
 	return a.Holds != b.Holds || a.Term != b.Term || a.Newest != b.Newest || a.Fit != b.Fit ||
 		a.Leaving != b.Leaving || a.Wants != b.Wants || a.Late != b.Late || a.Answered != b.Answered || a.Settling != b.Settling ||
-		a.Maintenance != b.Maintenance || a.ByHand != b.ByHand || a.Quorate != b.Quorate || a.Stands != b.Stands ||
+		a.Maintenance != b.Maintenance || a.ByHand != b.ByHand || a.Quorate != b.Quorate || a.Stands != b.Stands || a.Yields != b.Yields ||
 		a.Vote.Plea != b.Vote.Plea || a.Vote.Favours != b.Vote.Favours
 }
 

@@ -67,7 +67,7 @@ func TestDatagramsSurviveTheWire(t *testing.T) {
 
 func TestEachFlagTravelsAlone(t *testing.T) {
 	fields := reflect.TypeFor[Beat]()
-	var used uint16
+	var used uint32
 	for i := range fields.NumField() {
 		if fields.Field(i).Type.Kind() != reflect.Bool {
 			continue
@@ -75,7 +75,7 @@ func TestEachFlagTravelsAlone(t *testing.T) {
 		var b, back Beat
 		reflect.ValueOf(&b).Elem().Field(i).SetBool(true)
 		bit := flags(&b)
-		if bits.OnesCount16(bit) != 1 || bit&used != 0 {
+		if bits.OnesCount32(bit) != 1 || bit&used != 0 {
 			t.Errorf("%s is sent as %b, want one bit that no other has", fields.Field(i).Name, bit)
 		}
 		used |= bit

@@ -250,7 +250,7 @@ func (p *process) beat(plea quorum.Plea) {
 	k := packet{from: n, boot: p.boot, seq: p.seq, word: p.booth.Speak(plea, p.seq, n.clock()), term: p.self.Newest}
 	k.self = election.Peer{
 		Name: n.name, Member: true, Priority: 100, Holds: p.holds, Term: p.self.Term, Newest: p.self.Newest, Fit: n.fit && !n.witness, HearsOthers: true,
-		Late: p.d.Late, Settling: !p.d.Settled, Leaving: p.self.Leaving, Witness: n.witness, Votes: true, Quorate: p.d.Quorate, Stands: p.d.Stands,
+		Late: p.d.Late, Settling: !p.d.Settled, Leaving: p.self.Leaving, Witness: n.witness, Votes: true, Quorate: p.d.Quorate, Yields: p.d.Yields, Stands: p.d.Stands,
 	}
 	for i, m := range n.w.nodes {
 		switch p.d.Favours {

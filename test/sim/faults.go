@@ -173,11 +173,7 @@ func faults() []fault {
 			if w.mirrors == "auto" || w.quorum {
 				return limits{gap: instant}
 			}
-			l := limits{gap: 150 * time.Millisecond, fresh: 1100 * time.Millisecond, dual: instant, moves: 1}
-			if w.nodes > 2 { // a third one waits for the one that has let go, which ranks higher as the last holder
-				l.gap = 300 * time.Millisecond
-			}
-			return l
+			return limits{gap: 150 * time.Millisecond, fresh: 1100 * time.Millisecond, dual: instant, moves: 1}
 		}},
 		{"the leader does not hear the standby", func(w *world) limits {
 			a, b := w.leader(), w.standby()

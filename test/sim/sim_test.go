@@ -20,6 +20,7 @@ import (
 var (
 	seedFlag  = flag.Uint64("seed", 0, "run this seed only, with the whole story in the log")
 	seedsFlag = flag.Uint64("seeds", 0, "how many seeds for each test; zero: 400, or 6 with -short")
+	firstFlag = flag.Uint64("first", 1, "the first of these seeds")
 	onlyFlag  = flag.String("only", "", "faults whose names contain this")
 )
 
@@ -84,6 +85,8 @@ func runSeeds(t *testing.T, nodes setup, story func(*world)) {
 		n = 400
 	}
 	var next atomic.Uint64
+	next.Store(*firstFlag - 1)
+	n += *firstFlag - 1
 	var failed atomic.Int32
 	for i := range runtime.GOMAXPROCS(0) {
 		t.Run(fmt.Sprintf("worker=%d", i), func(t *testing.T) {
