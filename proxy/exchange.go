@@ -28,6 +28,7 @@ func (c *client) exchange(w *work, size int) bool {
 	if most := w.way.limits.maxBody; most >= 0 && r.Length > most {
 		return c.fail(w, false, errBodyLarge.Status, errBodyLarge.Reason)
 	}
+	c.want(w)
 	w.out = c.appendRequest(w.out[:0], w)
 	kept := !r.HasBody()
 	if here := c.in.pending(); !kept && !r.Chunked && r.Length <= min(bufferSize, int64(len(here))) {
@@ -60,12 +61,9 @@ func (c *client) attempts(w *work, kept bool) bool {
 	var tried [maxTries]*pool.Backend
 	n, stale := 0, (*pool.Backend)(nil)
 	for {
-		lease, err := w.way.pool.Pick(pool.Request{Client: w.client}, tried[:n]...)
+		lease, err := c.listener.proxy.pick(w.way.pool, w.wants, c.gone, tried[:n])
 		if err != nil {
-			if n > 0 {
-				return c.fail(w, kept, 503, "no backend could be reached")
-			}
-			return c.fail(w, kept, 503, "no backend is available")
+			return c.unpicked(w, kept, n > 0, err)
 		}
 		b := lease.Backend()
 		conn, err := c.connection(w, b, b == stale)
@@ -77,7 +75,7 @@ func (c *client) attempts(w *work, kept bool) bool {
 			n++
 			continue
 		}
-		v, err := c.attempt(w, conn, kept)
+		v, err := c.attempt(w, conn, lease, kept)
 		lease.Done(err)
 		switch v {
 		case answered:
@@ -132,7 +130,7 @@ func (c *client) connection(w *work, b *pool.Backend, fresh bool) (*backendConn,
 
 // attempt sends the request to one backend and passes the answer on. It takes conn over. The error is what the backend
 // is to blame for.
-func (c *client) attempt(w *work, conn *backendConn, kept bool) (v verdict, err error) {
+func (c *client) attempt(w *work, conn *backendConn, lease pool.Lease, kept bool) (v verdict, err error) {
 	c.backend.Store(conn)
 	reusable := false
 	defer func() {
@@ -160,6 +158,7 @@ func (c *client) attempt(w *work, conn *backendConn, kept bool) (v verdict, err 
 		}
 		return v, err
 	}
+	lease.Answered()
 	if w.resp.Status == 101 {
 		return c.upgrade(w, conn), nil
 	}

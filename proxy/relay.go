@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tandem-lb/tandem/proxy/http1"
+	"github.com/tandem-lb/tandem/proxy/pool"
 )
 
 // flushAt is how much of an answer is gathered before it is written.
@@ -37,7 +38,7 @@ func (c *client) relay(w *work, conn *backendConn) (v verdict, reusable bool, er
 	// An answer that comes while the request is still being sent ends it: what is left of it could not be told from the next.
 	early := !c.bodySent(w)
 	keep := w.keep && to != byClose && !early && !c.listener.proxy.ending()
-	w.out = appendResponse(w.out[:0], w, to, keep)
+	w.out = appendResponse(w.out[:0], w, conn.upstream.backend, to, keep)
 	w.begun = false
 	if err := c.relayBody(w, conn, from, to); err != nil {
 		return c.relayBroke(w, conn, to, err)
@@ -84,7 +85,7 @@ func framingOf(r *http1.Response, head bool) framing {
 }
 
 // appendResponse appends the header that the client sees.
-func appendResponse(dst []byte, w *work, to framing, keep bool) []byte {
+func appendResponse(dst []byte, w *work, from *pool.Backend, to framing, keep bool) []byte {
 	r := &w.resp
 	dst = appendStatus(dst, r)
 	kinds := passedBack
@@ -92,6 +93,7 @@ func appendResponse(dst []byte, w *work, to framing, keep bool) []byte {
 		kinds |= http1.Set(http1.Trailer)
 	}
 	dst = appendEdited(dst, &r.Header, kinds, w.way.response)
+	dst = appendCookie(dst, w, from)
 	switch {
 	case to == byChunks || to == noBody && r.Chunked && w.head && w.minor > 0:
 		dst = append(dst, "Transfer-Encoding: chunked\r\n"...)

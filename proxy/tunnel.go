@@ -97,7 +97,7 @@ func (t *tunnel) serve() {
 	defer l.open.Add(-1)
 	defer l.busy(-1)
 	began := time.Now()
-	conn, lease, err := l.connect(t.peer.Addr())
+	conn, lease, err := t.connect()
 	if err != nil {
 		t.end(err.Error(), true)
 		l.log.Debug("session refused", "addr", t.peer, "reason", err)
@@ -116,12 +116,13 @@ func (t *tunnel) serve() {
 	}
 }
 
-// connect picks a backend and connects to it, to another one if that fails. peer is who asks.
-func (l *listener) connect(peer netip.Addr) (net.Conn, pool.Lease, error) {
+// connect picks a backend and connects to it, to another one if that fails.
+func (t *tunnel) connect() (net.Conn, pool.Lease, error) {
+	l, wants := t.listener, pool.Request{Client: t.peer.Addr()}
 	var tried [maxTries]*pool.Backend
 	var last error
 	for n := range tried {
-		lease, err := l.pool.Pick(pool.Request{Client: peer}, tried[:n]...)
+		lease, err := l.proxy.pick(l.pool, wants, t.gone, tried[:n])
 		if err != nil {
 			if last != nil {
 				err = last

@@ -5,6 +5,7 @@ package proxy
 func (c *client) upgrade(w *work, conn *backendConn) verdict {
 	w.out = appendStatus(w.out[:0], &w.resp)
 	w.out = w.resp.AppendFields(w.out, passedBack)
+	w.out = appendCookie(w.out, w, conn.upstream.backend)
 	w.out = append(w.out, "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"...)
 	if _, err := c.in.Write(w.out); err != nil {
 		return cancelled

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tandem-lb/tandem/proxy/http1"
+	"github.com/tandem-lb/tandem/proxy/pool"
 	"github.com/tandem-lb/tandem/proxy/route"
 )
 
@@ -23,6 +24,8 @@ type work struct {
 	head, keep, again bool
 	wantsMore         bool // the client may have sent another request already
 	minor             int
+	wants             pool.Request
+	secure            bool   // asked by https; known where the pool has a cookie
 	begun             bool   // the client has seen something of the answer
 	what              string // method and target, for the log
 
@@ -47,7 +50,7 @@ func (p *Proxy) giveBack(w *work) {
 	if cap(w.out) > maxKept {
 		return
 	}
-	w.what, w.began = "", time.Time{}
+	w.what, w.began, w.wants = "", time.Time{}, pool.Request{}
 	w.req.Method = nil
 	p.works.Put(w)
 }

@@ -94,6 +94,9 @@ func (b *Backend) member() member {
 	return member{backup: b.backup, available: b.State() != Down, since: b.since}
 }
 
+// Active returns how many uses the backend has now: TCP sessions, HTTP requests.
+func (b *Backend) Active() int64 { return b.active.Load() }
+
 // Attach has s reset when the backend goes down. It returns false, and does nothing, when the backend is
 // down already; the caller then ends s itself.
 func (b *Backend) Attach(s Session) bool {

@@ -37,7 +37,7 @@ func newSticky(cookie, pool string, secret []byte, backends []*Backend) sticky {
 func (p *Pool) Cookie() string { return p.sticky.name }
 
 // Sticky returns the backend of a cookie's value, nil if it is none of this pool's.
-func (p *Pool) Sticky(value []byte) *Backend { return p.sticky.by[string(value)] }
+func (p *Pool) Sticky(value string) *Backend { return p.sticky.by[value] }
 
 // Cookie returns the value of the cookie by which a client comes back to this backend; empty if the pool has no cookie.
 func (b *Backend) Cookie() string { return b.cookie }

@@ -10,12 +10,12 @@ func TestTwoNodesKnowEachOthersCookies(t *testing.T) {
 	_, p := of(t, RoundRobin, equal(2), sticky2("key"))
 	_, q := of(t, LeastConn, equal(2), sticky2("key"))
 	for i, b := range p.backends {
-		if got := q.Sticky([]byte(b.Cookie())); got != q.backends[i] {
+		if got := q.Sticky(b.Cookie()); got != q.backends[i] {
 			t.Errorf("the cookie of %s means %v on the other node", b.Name(), got)
 		}
 	}
 	_, stranger := of(t, RoundRobin, equal(2), sticky2("another key"))
-	if got := stranger.Sticky([]byte(p.backends[0].Cookie())); got != nil {
+	if got := stranger.Sticky(p.backends[0].Cookie()); got != nil {
 		t.Error("a cookie made with another key is known")
 	}
 	if p.backends[0].Cookie() == p.backends[1].Cookie() || len(p.backends[0].Cookie()) != 22 {
@@ -26,11 +26,11 @@ func TestTwoNodesKnowEachOthersCookies(t *testing.T) {
 func TestCookieMeansNothingInAnotherPool(t *testing.T) {
 	_, p := of(t, RoundRobin, equal(2), sticky2("key"))
 	q := NewSet([]Config{{Name: "other", Cookie: "tandem", Secret: []byte("key"), Backends: []BackendConfig{{Name: "a"}}}}).Pool("other")
-	if q.Sticky([]byte(p.backends[0].Cookie())) != nil {
+	if q.Sticky(p.backends[0].Cookie()) != nil {
 		t.Error("the cookie of one pool is known in another")
 	}
 	for _, wrong := range []string{"", "a", "web\x00a"} {
-		if p.Sticky([]byte(wrong)) != nil {
+		if p.Sticky(wrong) != nil {
 			t.Errorf("%q is a cookie", wrong)
 		}
 	}
