@@ -8,6 +8,7 @@ import (
 
 	"github.com/tandem-lb/tandem/proxy"
 	"github.com/tandem-lb/tandem/proxy/pool"
+	"github.com/tandem-lb/tandem/proxy/proxyheader"
 )
 
 // names notes which names are taken in one list.
@@ -50,6 +51,7 @@ func (c *checker) readListeners(bs *blocks[fileListener]) []proxy.ListenerConfig
 				c.used = append(c.used, located[string]{f.Pool.place, l.Pool})
 			}
 		}
+		c.trust(f, &l)
 		c.timeouts(f, &l)
 		if l.Bind.IsValid() {
 			c.listeners = append(c.listeners, located[proxy.ListenerConfig]{f.Bind.place, l})
@@ -89,7 +91,9 @@ func (c *checker) timeouts(f *fileListener, l *proxy.ListenerConfig) {
 		for _, s := range []scalar{f.TunnelTimeout, f.HeaderTimeout, f.BodyTimeout, f.ResponseTimeout, f.MaxHeader} {
 			c.httpOnly(s.set, s.place)
 		}
-		c.httpOnly(f.TrustedProxies.set, f.TrustedProxies.place)
+		if !l.ProxyProtocol {
+			c.httpOnly(f.TrustedProxies.set, f.TrustedProxies.place)
+		}
 	case proxy.HTTP:
 		patience := func(def time.Duration) span {
 			return span{min: 100 * time.Millisecond, max: time.Hour, def: def, never: true}
@@ -100,7 +104,6 @@ func (c *checker) timeouts(f *fileListener, l *proxy.ListenerConfig) {
 		l.BodyTimeout = c.duration(f.BodyTimeout, patience(30*time.Second))
 		l.ResponseTimeout = c.duration(f.ResponseTimeout, patience(30*time.Second))
 		l.MaxHeader = c.size(f.MaxHeader, 1<<10, 1<<20, 32<<10)
-		l.TrustedProxies = c.networks(&f.TrustedProxies)
 		if l.HeaderTimeout == never {
 			c.warn(f.HeaderTimeout.place, "never lets clients that send nothing keep their connections for ever; 5s is the default")
 		}
@@ -181,6 +184,7 @@ func (c *checker) readPools(bs *blocks[filePool]) []Pool {
 			Name:           c.take(taken, f.block, f.Name, "pool"),
 			Balance:        choice(c, f.Balance, pool.RoundRobin, pool.RoundRobin, pool.LeastConn),
 			ConnectTimeout: c.duration(f.ConnectTimeout, span{min: 10 * time.Millisecond, max: time.Minute, def: time.Second}),
+			ProxyProtocol:  choice(c, f.ProxyProtocol, proxyheader.None, proxyheader.V1, proxyheader.V2),
 		}}
 		if p.Name != "" {
 			c.pools = append(c.pools, located[string]{f.Name.place, p.Name})

@@ -90,6 +90,7 @@ type fileListener struct {
 	ResponseTimeout  scalar `key:"response_timeout"`
 	MaxHeader        scalar `key:"max_header"`
 	TrustedProxies   list   `key:"trusted_proxies"`
+	ProxyProtocol    scalar `key:"proxy_protocol"`
 }
 
 type filePool struct {
@@ -97,6 +98,7 @@ type filePool struct {
 	Name           scalar              `key:"name"`
 	Balance        scalar              `key:"balance"`
 	ConnectTimeout scalar              `key:"connect_timeout"`
+	ProxyProtocol  scalar              `key:"proxy_protocol"`
 	Health         fileHealth          `key:"health"`
 	Backends       blocks[fileBackend] `key:"backends"`
 }

@@ -54,6 +54,9 @@ func Hash(c *Config) uint64 {
 		for _, p := range slices.SortedFunc(slices.Values(l.TrustedProxies), comparePrefix) {
 			write("trusted %s", p)
 		}
+		if l.ProxyProtocol {
+			write("proxy protocol")
+		}
 	}
 	ps := slices.Clone(c.Pools)
 	slices.SortFunc(ps, func(a, b Pool) int { return cmp.Compare(a.Name, b.Name) })
@@ -66,6 +69,9 @@ func Hash(c *Config) uint64 {
 func hashPool(w io.Writer, p *Pool) {
 	write := func(format string, args ...any) { _, _ = fmt.Fprintf(w, format+"\n", args...) }
 	write("pool %q %s %d", p.Name, p.Balance, p.ConnectTimeout)
+	if p.ProxyProtocol != "" {
+		write("proxy protocol %s", p.ProxyProtocol)
+	}
 	h := &p.Health
 	write("health %s %d %d %d %d %d %d", h.Type, h.Interval, h.FastInterval, h.Timeout, h.Rise, h.Fall, h.Port)
 	var expect []string

@@ -33,6 +33,8 @@ func TestHashIsOfWhatMustBeEqual(t *testing.T) {
 		{"protocol: http", "protocol: http, max_header: 8KiB"},
 		{"protocol: http", "protocol: http, body_timeout: never"},
 		{"protocol: http", "protocol: http, trusted_proxies: [10.0.0.0/8]"},
+		{"protocol: http", "protocol: http, trusted_proxies: [10.0.0.0/8], proxy_protocol: true"},
+		{"    balance: least-conn", "    balance: least-conn\n    proxy_protocol: v2"},
 		{"{name: web,", "{name: www,"},
 		{"least-conn", "round-robin"},
 		{"/healthz", "/"},

@@ -20,8 +20,8 @@ func laterKey(path string) string {
 		return "no limits on clients; use nftables on the hosts"
 	case "pools[].max_conns", "pools[].backends[].max_conns", "pools[].queue":
 		return "no limits per backend; balance: least-conn spreads the load"
-	case "listeners[].proxy_protocol", "pools[].proxy_protocol", "pools[].send_proxy":
-		return "X-Forwarded-For on http listeners"
+	case "pools[].send_proxy":
+		return "pools[].proxy_protocol"
 	case "listeners[].access_log", "log.access", "access_log":
 		return "the daemon's log only"
 	case "listeners[].responses", "listeners[].flows":

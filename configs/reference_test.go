@@ -148,6 +148,7 @@ pools:
       - {name: web1, address: 10.0.1.21:8080}
       - {name: web2, address: 10.0.1.22:8080, weight: 2}
   - name: postgres
+    proxy_protocol: v2
     backends: [{name: pg1, address: "[2001:db8:1::31]:5432"}]
 track:
   interfaces: [{interface: eth1}]

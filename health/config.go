@@ -45,4 +45,6 @@ type Target struct {
 	Pool, Backend string
 	Address       netip.AddrPort
 	Config        Config
+	// Greeting is what a probe sends first; nil: nothing. For backends that want a PROXY header.
+	Greeting []byte
 }

@@ -31,10 +31,11 @@ type prober struct {
 	addr netip.AddrPort // with the port to probe
 	cfg  Config         // with defaults
 	http *httpProbe     // nil for tcp
+	hail []byte         // sent first
 }
 
 func newProber(t Target, dial dialFunc) *prober {
-	p := &prober{dial: dial, addr: t.Address, cfg: t.Config.WithDefaults()}
+	p := &prober{dial: dial, addr: t.Address, cfg: t.Config.WithDefaults(), hail: t.Greeting}
 	if p.cfg.Port != 0 {
 		p.addr = netip.AddrPortFrom(p.addr.Addr(), p.cfg.Port)
 	}
@@ -57,11 +58,19 @@ func (p *prober) probe(ctx context.Context) result {
 		return p.timed(start, failure("connect", p.cfg.Timeout, err))
 	}
 	defer conn.Close()
-	if p.http == nil {
+	if p.http == nil && len(p.hail) == 0 {
 		return p.timed(start, passed("connected"))
 	}
 	if err := conn.SetDeadline(deadline); err != nil {
 		return p.timed(start, failure("connect", p.cfg.Timeout, err))
+	}
+	if len(p.hail) > 0 {
+		if _, err := conn.Write(p.hail); err != nil {
+			return p.timed(start, failure("send the PROXY header", p.cfg.Timeout, err))
+		}
+	}
+	if p.http == nil {
+		return p.timed(start, passed("connected"))
 	}
 	// A cancelled probe ends at once: no read or write outlives the checker.
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })

@@ -17,6 +17,7 @@ type client struct {
 	listener *listener
 	in       stream
 	peer     netip.AddrPort
+	local    netip.AddrPort // what the peer has connected to
 	trusted  bool
 	served   int // requests answered
 

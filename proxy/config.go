@@ -42,8 +42,11 @@ type ListenerConfig struct {
 	// MaxHeader bounds a request's or response's header in bytes (http only); default 32 KiB.
 	MaxHeader int
 	// TrustedProxies are the networks whose X-Forwarded-* and Forwarded are believed and extended (http only);
-	// from anyone else they are dropped and set anew.
+	// from anyone else they are dropped and set anew. With ProxyProtocol they are those that send PROXY headers.
 	TrustedProxies []netip.Prefix
+	// ProxyProtocol says that connections from TrustedProxies begin with a PROXY header, version 1 or 2, which tells where the
+	// client is; without one they are closed. From anyone else no header is expected, or believed.
+	ProxyProtocol bool
 	// MaxBody bounds a request's body in bytes (http only); zero or negative: no bound.
 	MaxBody int64
 	// Routes are tried in their order (http only). A request for which none is goes to Pool, which may be empty only if there is a

@@ -7,6 +7,7 @@ import (
 
 	"github.com/tandem-lb/tandem/proxy/http1"
 	"github.com/tandem-lb/tandem/proxy/pool"
+	"github.com/tandem-lb/tandem/proxy/proxyheader"
 )
 
 // exchange has one request answered by a backend. size is the length of the header at the beginning of what is
@@ -120,12 +121,12 @@ func (c *client) fail(w *work, bodyRead bool, status int, reason string) bool {
 // connection returns a connection to b: one that has been used, if there is one and new is not asked for.
 func (c *client) connection(w *work, b *pool.Backend, fresh bool) (*backendConn, error) {
 	u := c.listener.proxy.upstreams[b]
-	if !fresh {
+	if !fresh && u.origin == proxyheader.None {
 		if conn := u.get(); conn != nil {
 			return conn, nil
 		}
 	}
-	return u.fresh(w.way.limits.body)
+	return u.fresh(w.way.limits.body, c.peer, c.local)
 }
 
 // attempt sends the request to one backend and passes the answer on. It takes conn over. The error is what the backend

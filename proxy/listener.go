@@ -46,7 +46,10 @@ type listener struct {
 	ways  []way        // of the routes, and the listener's own
 	log   hclog.Logger
 
-	visits   visits
+	visits visits
+	// headerless are refused connections from proxies that should send a PROXY header.
+	headerless sampled
+
 	sessions sessions
 	accepted atomic.Uint64
 	active   atomic.Int64
@@ -174,8 +177,12 @@ func (l *listener) serve(ctx context.Context, s net.Listener) error {
 	}
 }
 
-func peerOf(c net.Conn) netip.AddrPort {
-	a, _ := c.RemoteAddr().(*net.TCPAddr)
+func peerOf(c net.Conn) netip.AddrPort { return unmapped(c.RemoteAddr()) }
+
+func localOf(c net.Conn) netip.AddrPort { return unmapped(c.LocalAddr()) }
+
+func unmapped(addr net.Addr) netip.AddrPort {
+	a, _ := addr.(*net.TCPAddr)
 	p := a.AddrPort()
 	return netip.AddrPortFrom(p.Addr().Unmap(), p.Port())
 }
@@ -186,13 +193,25 @@ func (l *listener) admit(conn net.Conn, peer netip.AddrPort) {
 	l.accepted.Add(1)
 	l.open.Add(1)
 	l.busy(1)
-	if l.cfg.Protocol == HTTP {
-		c := newClient(l, conn, peer)
-		l.sessions.run(c, c.serve)
+	if l.cfg.ProxyProtocol && l.cfg.trusts(peer.Addr()) {
+		a := &arrival{listener: l, conn: conn, peer: peer}
+		l.sessions.run(a, a.serve)
 		return
 	}
+	s, serve := l.session(conn, peer, localOf(conn))
+	l.sessions.run(s, serve)
+}
+
+// session returns the session of a client that has connected to an address of ours, and its goroutine.
+func (l *listener) session(conn net.Conn, peer, local netip.AddrPort) (session, func()) {
+	if l.cfg.Protocol == HTTP {
+		c := newClient(l, conn, peer)
+		c.local = local
+		return c, c.serve
+	}
 	t := newTunnel(l, conn, peer)
-	l.sessions.run(t, t.serve)
+	t.local = local
+	return t, t.serve
 }
 
 // busy counts what clients wait for.

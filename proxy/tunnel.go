@@ -27,6 +27,7 @@ const (
 type tunnel struct {
 	listener *listener
 	peer     netip.AddrPort
+	local    netip.AddrPort // what the peer has connected to
 	idle     time.Duration
 	client   stream
 	backend  stream
@@ -129,7 +130,7 @@ func (t *tunnel) connect() (net.Conn, pool.Lease, error) {
 			}
 			return nil, lease, err
 		}
-		conn, err := l.proxy.upstreams[lease.Backend()].dial()
+		conn, err := l.proxy.upstreams[lease.Backend()].dial(t.peer, t.local)
 		if err == nil {
 			lease.Answered()
 			return conn, lease, nil

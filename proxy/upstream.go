@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tandem-lb/tandem/proxy/pool"
+	"github.com/tandem-lb/tandem/proxy/proxyheader"
 )
 
 const (
@@ -31,6 +32,7 @@ type upstream struct {
 	proxy   *Proxy
 	backend *pool.Backend
 	addr    string
+	origin  proxyheader.Version
 	connect func(ctx context.Context, network, addr string) (net.Conn, error)
 
 	mu   sync.Mutex // guards idle
@@ -40,7 +42,7 @@ type upstream struct {
 func newUpstream(p *Proxy, backends *pool.Pool, b *pool.Backend, dial func(context.Context, netip.AddrPort) (net.Conn, error)) *upstream {
 	// Every use of a connection has its own time limit, so keep-alive by the kernel is left to tunnels.
 	d := &net.Dialer{Timeout: backends.ConnectTimeout(), KeepAlive: -1}
-	u := &upstream{proxy: p, backend: b, addr: b.Address().String(), connect: d.DialContext}
+	u := &upstream{proxy: p, backend: b, addr: b.Address().String(), origin: backends.ProxyProtocol(), connect: d.DialContext}
 	if dial != nil {
 		u.connect = func(ctx context.Context, _, _ string) (net.Conn, error) {
 			ctx, cancel := context.WithTimeout(ctx, backends.ConnectTimeout())
@@ -51,11 +53,19 @@ func newUpstream(p *Proxy, backends *pool.Pool, b *pool.Backend, dial func(conte
 	return u
 }
 
-// dial opens a new connection.
-func (u *upstream) dial() (net.Conn, error) {
+// dial opens a new connection for a client that has connected to at.
+func (u *upstream) dial(client, at netip.AddrPort) (net.Conn, error) {
 	c, err := u.connect(u.proxy.dialing, "tcp", u.addr)
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
+	}
+	if u.origin == proxyheader.None {
+		return c, nil
+	}
+	// So little never waits on a new connection.
+	if _, err := c.Write(proxyheader.Append(nil, u.origin, client, at)); err != nil {
+		_ = c.Close()
+		return nil, fmt.Errorf("send the PROXY header: %w", err)
 	}
 	return c, nil
 }
@@ -76,8 +86,8 @@ func (b *backendConn) Reset() {
 }
 
 // fresh opens a new connection to ask over.
-func (u *upstream) fresh(stall time.Duration) (*backendConn, error) {
-	c, err := u.dial()
+func (u *upstream) fresh(stall time.Duration, client, at netip.AddrPort) (*backendConn, error) {
+	c, err := u.dial(client, at)
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +127,8 @@ func (u *upstream) put(b *backendConn, now time.Time) {
 	b.asked, b.since = true, now
 	b.release()
 	u.mu.Lock()
-	full := len(u.idle) >= maxIdle || u.proxy.draining.Load()
+	// A connection that began with a PROXY header belongs to that client.
+	full := len(u.idle) >= maxIdle || u.proxy.draining.Load() || u.origin != proxyheader.None
 	if !full {
 		u.idle = append(u.idle, b)
 	}

@@ -3,6 +3,8 @@ package pool
 import (
 	"net/netip"
 	"time"
+
+	"github.com/tandem-lb/tandem/proxy/proxyheader"
 )
 
 // Balance names a way of picking a backend.
@@ -67,6 +69,9 @@ type Config struct {
 	// Secret, the same on all nodes, keys hashes and cookies, so that clients can neither aim at a backend nor read its
 	// name; empty: they can.
 	Secret []byte
+	// ProxyProtocol is the version of the PROXY header that each connection to a backend begins with, so that the backend learns
+	// where the client came from; zero: none. HTTP requests of different clients then share no connections.
+	ProxyProtocol proxyheader.Version
 }
 
 // BackendConfig describes one backend.

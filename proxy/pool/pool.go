@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/tandem-lb/tandem/proxy/proxyheader"
 )
 
 // ErrNone means that no backend of the pool is available, or none that was not excluded.
@@ -24,6 +26,7 @@ type Pool struct {
 	name      string
 	balance   Balance
 	connect   time.Duration
+	origin    proxyheader.Version
 	bounded   int
 	slowStart time.Duration
 	rules     rules
@@ -100,6 +103,9 @@ func (p *Pool) Name() string { return p.name }
 
 // ConnectTimeout bounds one attempt to connect to a backend of this pool.
 func (p *Pool) ConnectTimeout() time.Duration { return p.connect }
+
+// ProxyProtocol is the version of the PROXY header that connections to backends begin with.
+func (p *Pool) ProxyProtocol() proxyheader.Version { return p.origin }
 
 // Backends returns the backends in the order of the configuration. The caller must not change the slice.
 func (p *Pool) Backends() []*Backend { return p.backends }

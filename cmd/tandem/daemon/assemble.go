@@ -19,6 +19,7 @@ import (
 	"github.com/tandem-lb/tandem/health"
 	"github.com/tandem-lb/tandem/proxy"
 	"github.com/tandem-lb/tandem/proxy/pool"
+	"github.com/tandem-lb/tandem/proxy/proxyheader"
 	"github.com/tandem-lb/tandem/vip"
 )
 
@@ -141,10 +142,18 @@ func targets(cfg *configs.Config) []health.Target {
 	var ts []health.Target
 	for _, p := range cfg.Pools {
 		for _, b := range p.Backends {
-			ts = append(ts, health.Target{Pool: p.Name, Backend: b.Name, Address: b.Address, Config: p.Health})
+			ts = append(ts, health.Target{Pool: p.Name, Backend: b.Name, Address: b.Address, Config: p.Health, Greeting: greeting(p)})
 		}
 	}
 	return ts
+}
+
+// greeting is what a probe begins with: backends that want a PROXY header want it from probes too, but not on a port that is there for probes.
+func greeting(p configs.Pool) []byte {
+	if p.Health.Port != 0 {
+		return nil
+	}
+	return proxyheader.Append(nil, p.ProxyProtocol, netip.AddrPort{}, netip.AddrPort{})
 }
 
 func poolConfigs(cfg *configs.Config) []pool.Config {
