@@ -30,6 +30,10 @@ func (l *log) Write(p []byte) (int, error) {
 	return l.text.Write(p)
 }
 
+func logTo(l *log) hclog.Logger {
+	return hclog.New(&hclog.LoggerOptions{Output: l, DisableTime: true})
+}
+
 // lines are those that contain one of words.
 func (l *log) lines(words ...string) (out []string) {
 	l.mu.Lock()
@@ -71,7 +75,7 @@ func watchedPair(t *testing.T, f func(w *world, logs map[string]*log, journals m
 		logs, journals := map[string]*log{}, map[string]*entries{}
 		for name, h := range w.hosts {
 			logs[name], journals[name] = &log{}, &entries{}
-			h.log = hclog.New(&hclog.LoggerOptions{Output: logs[name], DisableTime: true})
+			h.log = logTo(logs[name])
 			h.journal = journals[name]
 			h.facts.Took = Took{Add: 600 * time.Microsecond, Gate: 100 * time.Microsecond, Announce: 200 * time.Microsecond}
 		}

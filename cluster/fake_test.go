@@ -32,6 +32,8 @@ type world struct {
 	mislaid       bool              // messages get lost, and their senders know; beats do not
 	after         func(kind string) // called when a message has been sent
 	asks          sync.WaitGroup
+	options       func(*Options)                      // changes those of a node before it starts
+	carry         func(from, to *host, p *pulse.Peer) // changes what a node knows by a beat
 }
 
 // host is a node with fakes for all that surrounds it.
@@ -93,7 +95,7 @@ func (w *world) start(name string) *host {
 	h := w.hosts[name]
 	ctx, cancel := context.WithCancel(w.t.Context())
 	h.cancel, h.done, h.dead = cancel, make(chan error, 1), false
-	h.node = New(Options{
+	opts := Options{
 		Policy: election.Policy{
 			Name: name, Priority: 100, Failover: testFailover, Settle: time.Second, Stagger: testFailover,
 			Handover: 200 * time.Millisecond, ForeignWait: 2500 * time.Millisecond, PreemptDelay: 30 * time.Second,
@@ -102,7 +104,11 @@ func (w *world) start(name string) *host {
 		Fitness: h.fitness, FitnessChanged: h.fit,
 		Save: h.save, Maintenance: h.kept.Maintenance,
 		Log: h.log, Journal: h.journal, VIPs: "10.0.0.10",
-	})
+	}
+	if w.options != nil {
+		w.options(&opts)
+	}
+	h.node = New(opts)
 	go func() { h.done <- h.node.Run(ctx) }()
 	return h
 }
@@ -183,7 +189,11 @@ func (h *host) beatTo(to *host, now time.Time) {
 		return
 	}
 	back := now.Sub(h.heard[to.name].HeardAt)
-	to.heard[h.name] = pulse.Peer{Beat: h.beat, HeardAt: now, ArrivedAt: now, HearsMe: back < testFailover/2, DeafFor: back}
+	p := pulse.Peer{Beat: h.beat, HeardAt: now, ArrivedAt: now, HearsMe: back < testFailover/2, DeafFor: back}
+	if h.w.carry != nil {
+		h.w.carry(h, to, &p)
+	}
+	to.heard[h.name] = p
 	poke(to.pulsed)
 }
 

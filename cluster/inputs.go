@@ -15,22 +15,8 @@ type input[T any] struct {
 	is   func(T) bool
 }
 
-// selfNow is this node at one turn.
-type selfNow struct {
-	election.Self
-	d election.Decision
-}
-
-// peerNow is a peer at one turn. What a peer that is not heard said last is not what is so.
-type peerNow struct {
-	election.Peer
-	state PeerState
-}
-
-func (p peerNow) alive() bool { return p.state == PeerAlive }
-
 func selfInputs() []input[selfNow] {
-	return []input[selfNow]{
+	return append([]input[selfNow]{
 		{"holds", func(s selfNow) bool { return s.Holds }},
 		{"claims", func(s selfNow) bool { return s.Wish && !s.Holds }},
 		{"link up", func(s selfNow) bool { return s.LinkUp }},
@@ -45,7 +31,7 @@ func selfInputs() []input[selfNow] {
 		{"has ordered a handover", func(s selfNow) bool { return s.Giving.Term > s.Term }},
 		{"in maintenance", func(s selfNow) bool { return s.Maintenance }},
 		{"stopping", func(s selfNow) bool { return s.Leaving }},
-	}
+	}, voteInputs()...)
 }
 
 func peerInputs() []input[peerNow] {
@@ -53,7 +39,7 @@ func peerInputs() []input[peerNow] {
 	alive := func(ok func(peerNow) bool) func(peerNow) bool {
 		return func(p peerNow) bool { return p.alive() && ok(p) }
 	}
-	return []input[peerNow]{
+	return append([]input[peerNow]{
 		{"heard", is(PeerAlive)},
 		{"silent", is(PeerSilent)},
 		{"crashed", is(PeerCrashed)},
@@ -75,7 +61,7 @@ func peerInputs() []input[peerNow] {
 		{"in maintenance", alive(func(p peerNow) bool { return p.Maintenance })},
 		{"stopping", alive(func(p peerNow) bool { return p.Leaving })},
 		{"no member", func(p peerNow) bool { return !p.Member }},
-	}
+	}, wayInputs()...)
 }
 
 // wireWord says what the check of the wire has come to; empty: it does not run.
@@ -141,9 +127,9 @@ func (r *recorder) print(t *turn) imprint {
 	if !t.facts.LinkUp {
 		p.link = t.facts.LinkWhy
 	}
-	p.self = printed{"", mask(r.self, selfNow{v.Self, *d}), v.Self.Rank + v.Self.Reach}
+	p.self = printed{"", mask(r.self, t.self), v.Self.Rank + v.Self.Reach}
 	for i, q := range v.Peers[:min(len(v.Peers), maxPrinted)] {
-		p.peers[i] = printed{q.Name, mask(r.peer, peerNow{q, t.state(q)}), q.Rank + q.Reach}
+		p.peers[i] = printed{q.Name, mask(r.peer, t.peer(q)), q.Rank + q.Reach}
 	}
 	return p
 }

@@ -9,12 +9,14 @@ import (
 
 	"github.com/tandem-lb/tandem/cluster/election"
 	"github.com/tandem-lb/tandem/cluster/gossip"
+	"github.com/tandem-lb/tandem/cluster/pulse"
 )
 
 // watched is what the loop remembers of a peer between turns, beyond the snapshots.
 type watched struct {
 	state     PeerState
 	arrivedAt time.Time // of its newest beat
+	beat      pulse.Peer
 	askedFor  time.Time // the break of the stream that was asked about last
 	crashedAt time.Time // the break of the stream that was confirmed
 	goneAt    time.Time // when this node knew that it is not there; zero: it is
@@ -82,7 +84,7 @@ func (n *Node) lookAtPeers(ctx context.Context, members []gossip.Member, now tim
 				w.heldSince = now // this node has seen it begin
 			}
 		}
-		w.arrivedAt = b.ArrivedAt
+		w.arrivedAt, w.beat = b.ArrivedAt, b
 		if !b.Beat.Holds {
 			w.freeAt = b.ArrivedAt
 		}

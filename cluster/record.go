@@ -18,7 +18,8 @@ type turn struct {
 	facts   Facts
 	d       election.Decision
 	fitness string // why this node is not as fit as can be
-	state   func(election.Peer) PeerState
+	self    selfNow
+	peer    func(election.Peer) peerNow
 }
 
 // recorder compares each turn with the one before, and records what is new: decisions with their inputs, and events. It belongs to the loop.
@@ -68,7 +69,7 @@ func (nowhere) Record(journal.Entry) {}
 // record takes in one turn. It is the last thing that a turn does: nothing waits for it.
 func (n *Node) record(v election.View, f Facts, d election.Decision, now time.Time) {
 	r := n.rec
-	t := &turn{now: now, v: v, facts: f, d: d, state: func(p election.Peer) PeerState { return n.stateOf(p, now) }}
+	t := &turn{now: now, v: v, facts: f, d: d, self: n.selfNow(v.Self, d, now), peer: func(p election.Peer) peerNow { return n.peerNow(p, now) }}
 	if f := n.fitness; !f.Fit || f.Rank+f.Reach > 0 {
 		t.fitness = n.fitness.Why
 	}
@@ -101,7 +102,7 @@ func (r *recorder) word(at time.Time, what, word, text string) {
 func (r *recorder) notePeers(n *Node, t *turn) {
 	for _, p := range t.v.Peers {
 		w := n.watch(p.Name)
-		old, is := r.peers[p.Name], seenPeer{t.state(p), p.Holds, w.askedFor}
+		old, is := r.peers[p.Name], seenPeer{n.stateOf(p, t.now), p.Holds, w.askedFor}
 		if old.state == "" {
 			old.state = PeerUnknown
 		}

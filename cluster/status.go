@@ -50,6 +50,7 @@ type PeerStatus struct {
 	election.Peer
 	State     PeerState
 	HeldSince time.Time // since when it holds, as far as this node has heard
+	now       peerNow
 }
 
 // Status returns what the loop saw and decided at its last turn.
@@ -72,7 +73,8 @@ func (n *Node) report(v election.View, f Facts, d election.Decision, now time.Ti
 		s.Since = n.started
 	}
 	for _, p := range v.Peers {
-		s.Peers = append(s.Peers, PeerStatus{p, n.stateOf(p, now), n.watch(p.Name).heldSince})
+		is := n.peerNow(p, now)
+		s.Peers = append(s.Peers, PeerStatus{p, is.state, n.watch(p.Name).heldSince, is})
 	}
 	return s
 }

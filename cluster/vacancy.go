@@ -28,21 +28,29 @@ func (n *Node) followVacancy(v election.View, f Facts, d election.Decision, now 
 			if o.last.name != "" {
 				nobody = journal.Between(now.Sub(later(o.last.over, o.last.sign)), now.Sub(o.last.sign))
 			}
-			n.log.Info("the VIP is held again", "vip", n.VIPs, "holder", by, "nobody", nobody)
+			n.log.Info("the VIP is held again", n.ofVIP("holder", by, "nobody", nobody)...)
 			n.rec.event(now, "held-again", by, "%s holds; nobody had held for %s", by, nobody)
 		}
 		*o = vacancy{}
 	case o.since.IsZero():
-		if d.Settled {
+		if d.Settled && (!n.Policy.Witness || n.last.name != "") { // to a witness it is no news that its cluster has not started yet
 			*o = vacancy{since: now, last: n.last}
 		}
 	case !o.told && !n.leaving && now.Sub(o.since) >= vacantTell:
 		o.told = true
 		c := n.beginClaim(v, d, now)
-		n.log.Warn("nobody holds the VIP", "vip", n.VIPs, "last", o.last.name, "cause", c.cause(n.Policy.Name),
-			"reason", d.Reason.String(), "since", now.Sub(o.since).Round(time.Millisecond))
+		n.log.Warn("nobody holds the VIP", n.ofVIP("last", o.last.name, "cause", c.cause(n.Policy.Name),
+			"reason", d.Reason.String(), "since", now.Sub(o.since).Round(time.Millisecond))...)
 		n.rec.event(now, "nobody-holds", o.last.name, "nobody is known to hold: %s; this node does not, since %s", c.cause(n.Policy.Name), d.Reason)
 	}
+}
+
+// ofVIP puts the addresses before the pairs of a line, if this node knows them: a witness does not.
+func (n *Node) ofVIP(pairs ...any) []any {
+	if n.VIPs == "" {
+		return pairs
+	}
+	return append([]any{"vip", n.VIPs}, pairs...)
 }
 
 // heldBy names who holds: this node, a peer that is heard, or somebody who answers on the wire; empty: nobody is known to.

@@ -151,11 +151,18 @@ func (y *why) self() {
 		is = append(is, "settling")
 	}
 	y.say("%s: %s, priority %d, term %d.", s.Node, strings.Join(is, ", "), y.p.Priority, s.Term)
+	if q := s.Quorum; q.Voters > 0 {
+		var votes []string
+		for _, v := range q.Votes {
+			votes = append(votes, v.Voter+" for "+orWords(v.To, "nobody"))
+		}
+		y.say("Votes: %s; of %d voters %d are in touch, and %d must agree.", strings.Join(votes, ", "), q.Voters, q.Heard, q.Voters/2+1)
+	}
 }
 
 func (y *why) peer(q PeerStatus) {
 	inputs := peerInputs()
-	is := strings.Join(words(inputs, mask(inputs, peerNow{q.Peer, q.State})), ", ")
+	is := strings.Join(words(inputs, mask(inputs, q.now)), ", ")
 	if !q.HeardAt.IsZero() {
 		is += ", last beat " + y.ago(q.HeardAt) + " ago"
 	}

@@ -23,7 +23,7 @@ const (
 // apart is what is known of why nodes are not, or only half, a cluster.
 type apart struct {
 	now, started time.Time
-	port         uint16 // of cluster.bind; beats and stream have the next one
+	bind         netip.AddrPort // cluster.bind; beats and stream have the next port
 	gossip       []gossip.Problem
 	pulse        []pulse.Problem
 	members      []gossip.Member
@@ -36,7 +36,7 @@ type apart struct {
 
 func (r *reporter) apart(n cluster.Status, s api.Status) apart {
 	a := apart{
-		now: s.At, started: r.started, port: r.cfg.Cluster.Bind.Port(), gossip: r.gossip.Problems(),
+		now: s.At, started: r.started, bind: r.cfg.Cluster.Bind, gossip: r.gossip.Problems(),
 		pulse: r.pulse.Problems(), members: r.gossip.Snapshot(), configured: r.cfg.Cluster.Peers, deafFor: map[string]time.Duration{}, peers: s.Peers, reason: n.Reason, about: n.About,
 	}
 	for _, p := range n.Peers {
@@ -59,7 +59,7 @@ func (a apart) warnings() []string {
 			w = append(w, p.Text)
 		}
 	}
-	ports := fmt.Sprintf("%d and %d", a.port, a.port+1)
+	ports := fmt.Sprintf("%d and %d", a.bind.Port(), a.bind.Port()+1)
 	broken := a.reason == election.ReasonPathBroken
 	for _, p := range a.peers {
 		who := p.Name
@@ -68,11 +68,17 @@ func (a apart) warnings() []string {
 		}
 		switch {
 		case told[hostOf(p.Address)]:
-		case p.State != api.PeerAlive && a.unlisted(p.Address):
+		case (p.State != api.PeerAlive || !p.HearsUs && a.deafFor[p.Name] > deaf) && a.unlisted(p.Address):
 			w = append(w, p.Name+" has joined from "+p.Address+", which is not in cluster.peers of this node, so no beats go there: put it in, and restart this node")
 		case p.State == api.PeerUnknown && (broken || a.now.Sub(a.since(p.Name)) > unheard),
 			broken && p.Name == a.about && p.State != api.PeerAlive:
-			w = append(w, "nothing is heard from "+who+": if it runs, let UDP and TCP "+ports+" pass between the nodes")
+			text := "nothing is heard from " + who + ": if it runs, let UDP and TCP " + ports + " pass between the nodes, and see that " + a.bind.String() + " is in its cluster.peers"
+			if p.Name == "" {
+				text += " and " + p.Address + " its cluster.bind"
+			} else if p.State == api.PeerUnknown {
+				text = who + " has joined from " + p.Address + " and sends no beats here: is " + a.bind.String() + " in its cluster.peers? If so, let UDP and TCP " + ports + " pass between the nodes"
+			}
+			w = append(w, text)
 		case p.State == api.PeerAlive && !p.HearsUs && a.deafFor[p.Name] > deaf:
 			w = append(w, who+" does not hear this node: is there a firewall on one of the two? Let UDP "+ports+" pass")
 		}

@@ -26,6 +26,11 @@ func TestStatusSaysWhyNodesAreApart(t *testing.T) {
 		{"not in cluster.peers", apart{started: now, peers: []api.Peer{{Name: "lb2", Address: "10.0.0.72:7946", State: api.PeerUnknown}}, reason: election.ReasonPathBroken, about: "lb2"},
 			"lb2 has joined from 10.0.0.72:7946, which is not in cluster.peers"},
 		{"not in cluster.peers, but heard", apart{peers: []api.Peer{{Name: "lb2", Address: "10.0.0.72:7946", State: api.PeerAlive}}}, ""},
+		{"not in cluster.peers, and deaf for that", apart{peers: []api.Peer{{Name: "lb2", Address: "10.0.0.72:7946", State: api.PeerAlive}}, deafFor: map[string]time.Duration{"lb2": 2 * time.Second}},
+			"lb2 has joined from 10.0.0.72:7946, which is not in cluster.peers"},
+		{"not in the peer's cluster.peers", apart{started: now.Add(-11 * time.Second), peers: []api.Peer{{Name: "lb2", Address: "10.0.0.12:7946", State: api.PeerUnknown}}},
+			"lb2 has joined from 10.0.0.12:7946 and sends no beats here: is 10.0.0.11:7946 in its cluster.peers?"},
+		{"never heard, which may be an address", apart{started: now.Add(-11 * time.Second), peers: unknown}, "see that 10.0.0.11:7946 is in its cluster.peers and 10.0.0.12:7946 its cluster.bind"},
 		{"just started", apart{started: now.Add(-9 * time.Second), peers: unknown}, ""},
 		{"never heard", apart{started: now.Add(-11 * time.Second), peers: unknown}, "nothing is heard from 10.0.0.12: if it runs, let UDP and TCP 7946 and 7947 pass"},
 		{"answers on the wire", apart{started: now, peers: unknown, reason: election.ReasonPathBroken}, "nothing is heard from 10.0.0.12"},
@@ -39,7 +44,7 @@ func TestStatusSaysWhyNodesAreApart(t *testing.T) {
 		{"deaf", apart{peers: alive, deafFor: map[string]time.Duration{"lb2": 2 * time.Second}}, "lb2 does not hear this node: is there a firewall on one of the two? Let UDP 7946 and 7947 pass"},
 		{"deaf for a moment", apart{peers: alive, deafFor: map[string]time.Duration{"lb2": time.Second / 2}}, ""},
 	} {
-		tt.a.now, tt.a.port = now, 7946
+		tt.a.now, tt.a.bind = now, netip.MustParseAddrPort("10.0.0.11:7946")
 		tt.a.configured = []netip.AddrPort{netip.MustParseAddrPort("10.0.0.12:7946")}
 		got := tt.a.warnings()
 		if tt.want == "" && len(got) == 0 {

@@ -63,8 +63,8 @@ func (r *reporter) status() api.Status {
 	for i := len(n.Failover) - 1; i >= 0; i-- {
 		s.Failovers = append(s.Failovers, move(n.Failover[i]))
 	}
-	s.Quorum = quorumOf(n)
-	s.Warnings = append(r.warnings(n, v, s), votesWarnings(n)...)
+	s.Quorum = quorumOf(n, s.Peers)
+	s.Warnings = append(r.warnings(n, v, s), votesWarnings(n, s.Quorum)...)
 	s.Complete()
 	return s
 }

@@ -2,7 +2,8 @@ package daemon
 
 import (
 	"errors"
-	"strconv"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/tandem-lb/tandem/cluster"
@@ -55,19 +56,53 @@ func byVotes(v *pulse.Votes, keeper *vip.Keeper, alive func(time.Time) bool) err
 }
 
 // quorumOf is what the status says of the votes; nil without quorum.
-func quorumOf(n cluster.Status) *api.Quorum {
+func quorumOf(n cluster.Status, peers []api.Peer) *api.Quorum {
 	if n.Quorum.Voters == 0 {
 		return nil
 	}
-	q := &api.Quorum{Voters: n.Quorum.Voters, Majority: n.Quorum.Voters/2 + 1, Heard: n.Quorum.Heard, Granted: n.Quorum.Granted}
+	q := &api.Quorum{Voters: n.Quorum.Voters, Majority: n.Quorum.Voters/2 + 1, Heard: n.Quorum.Heard, Granted: n.Quorum.Granted, Missing: missing(n, peers)}
 	for _, v := range n.Quorum.Votes {
 		q.Votes = append(q.Votes, api.Vote{Voter: v.Voter, To: v.To})
 	}
 	return q
 }
 
+// missing names the voters that this node is not in touch with, by address if they have never said their name, each with what is wrong.
+func missing(n cluster.Status, peers []api.Peer) []string {
+	known := map[string]cluster.PeerStatus{}
+	for _, p := range n.Peers {
+		known[p.Name] = p
+	}
+	var list []string
+	for _, p := range peers {
+		who, why := p.Name, string(p.State)
+		if who == "" {
+			who = p.Address
+		}
+		q := known[p.Name]
+		switch {
+		case p.State == api.PeerUnknown:
+			why = "never heard"
+		case p.State != api.PeerAlive:
+			if p.LastHeardMS >= 0 {
+				why += ", last heard " + (time.Duration(p.LastHeardMS) * time.Millisecond).Round(time.Second/10).String() + " ago"
+			}
+		case !q.Votes:
+			why = "runs in pair mode"
+		case !q.Voter:
+			why = "has other voters"
+		case !p.HearsUs:
+			why = "does not hear this node"
+		default:
+			continue
+		}
+		list = append(list, who+" ("+why+")")
+	}
+	return list
+}
+
 // votesWarnings are what an operator should know of the votes.
-func votesWarnings(n cluster.Status) []string {
+func votesWarnings(n cluster.Status, quorum *api.Quorum) []string {
 	var w []string
 	for _, p := range n.Peers {
 		if p.Votes && !p.Voter {
@@ -77,12 +112,13 @@ func votesWarnings(n cluster.Status) []string {
 			w = append(w, p.Name+" runs in pair mode: until it has quorum: true, too, two nodes may hold")
 		}
 	}
-	if q := n.Quorum; q.Voters > 0 && n.Settled {
-		switch majority := q.Voters/2 + 1; {
-		case q.Heard < majority:
-			w = append(w, "no quorum: "+strconv.Itoa(q.Heard)+" of "+strconv.Itoa(q.Voters)+" voters are in touch, and "+strconv.Itoa(majority)+" are needed")
-		case q.Heard == majority && q.Voters > 2 && q.Heard < q.Voters:
-			w = append(w, "no voter can be spared: "+strconv.Itoa(q.Heard)+" of "+strconv.Itoa(q.Voters)+" are in touch, and "+strconv.Itoa(majority)+" are needed")
+	if q := quorum; q != nil && n.Settled {
+		count := fmt.Sprintf("%d of %d voters are in touch, and %d are needed; missing: %s", q.Heard, q.Voters, q.Majority, strings.Join(q.Missing, ", "))
+		switch {
+		case q.Heard < q.Majority:
+			w = append(w, "no quorum: "+count)
+		case q.Heard == q.Majority && q.Voters > 2 && q.Heard < q.Voters:
+			w = append(w, "no voter can be spared: "+count)
 		}
 	}
 	return w

@@ -59,14 +59,15 @@ func (r *reporter) witness() api.Status {
 	s := api.Status{
 		At: now, Node: r.cfg.Node, Version: string(r.version), Boot: fmt.Sprintf("%016x", r.boot), PID: os.Getpid(), Started: r.started,
 		State: api.Witness, Since: n.Since, Reason: sentence(n), ReasonCode: string(n.Reason), Term: n.Term,
-		Priority: r.cfg.Cluster.Priority, Quorum: quorumOf(n),
+		Priority: r.cfg.Cluster.Priority,
 	}
 	if n.Leaving {
 		s.State = api.Leaving
 	}
 	s.Peers = r.peers(n, now)
+	s.Quorum = quorumOf(n, s.Peers)
 	s.Leader, s.LeaderSince = r.leader(n)
-	s.Warnings = append(r.apart(n, s).warnings(), votesWarnings(n)...)
+	s.Warnings = append(r.apart(n, s).warnings(), votesWarnings(n, s.Quorum)...)
 	s.Complete()
 	return s
 }

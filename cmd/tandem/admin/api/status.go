@@ -76,6 +76,8 @@ type Quorum struct {
 	Heard    int    `json:"heard"`    // of them this node hears, itself included, and is heard by
 	Granted  bool   `json:"granted"`  // a majority lets this node hold
 	Votes    []Vote `json:"votes"`
+	// Missing are the voters that this node is not in touch with, each with what is wrong.
+	Missing []string `json:"missing"`
 }
 
 // Vote is that of one voter.
@@ -237,6 +239,9 @@ func (s *Status) Complete() {
 	s.Peers = orEmpty(s.Peers)
 	for i := range s.Peers {
 		s.Peers[i].Paths = orEmpty(s.Peers[i].Paths)
+	}
+	if s.Quorum != nil {
+		s.Quorum.Votes, s.Quorum.Missing = orEmpty(s.Quorum.Votes), orEmpty(s.Quorum.Missing)
 	}
 	s.Listeners = orEmpty(s.Listeners)
 	s.Pools = orEmpty(s.Pools)
