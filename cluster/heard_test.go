@@ -153,4 +153,3 @@ func TestAWitnessSaysNothingOfAVIPThatItHasNotSeenHeld(t *testing.T) {
 		time.Sleep(time.Second)
 	})
 }
-

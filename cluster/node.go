@@ -23,6 +23,8 @@ type Options struct {
 	Boot     uint64
 	Term     uint64 // the newest term known from before this start
 	Expected int    // configured peers
+	// Configured are their addresses, for those who are told that none has been heard.
+	Configured []string
 	// MACs are those of the peers' VIP links as known from before this start.
 	MACs map[string][]net.HardwareAddr
 	// Meta holds what this node tells by gossip and never changes: Boot, Version, Protocol, Priority, ConfigHash.

@@ -111,7 +111,7 @@ func (n *Node) judgeHandover(ctx context.Context, s said, v election.View, f Fac
 		return
 	}
 	list := election.Candidates(n.Policy, v, now)
-	to, err := heir(list, s.To)
+	to, err := n.heir(list, s.To)
 	if err != nil {
 		n.refuse(s, err)
 		return
@@ -144,7 +144,7 @@ func (n *Node) judgeElsewhere(ctx context.Context, s said, v election.View, now 
 }
 
 // heir is the node to hand over to: the one that was named, or the best.
-func heir(list []election.Candidate, name string) (string, error) {
+func (n *Node) heir(list []election.Candidate, name string) (string, error) {
 	var others []string
 	for _, c := range list {
 		switch {
@@ -162,13 +162,21 @@ func heir(list []election.Candidate, name string) (string, error) {
 	known := strings.Join(others, ", ")
 	switch {
 	case name != "" && known == "":
-		return "", refused(RefusedUnknown, "%s %s: no peer is known", name, election.ObstacleUnknown)
+		return "", refused(RefusedUnknown, "%s %s: %s", name, election.ObstacleUnknown, n.strangers())
 	case name != "":
 		return "", refused(RefusedUnknown, "%s %s; its peers: %s", name, election.ObstacleUnknown, known)
 	case known == "":
-		return "", refused(RefusedNoStandby, "there is no standby: no peer is known")
+		return "", refused(RefusedNoStandby, "there is no standby: %s", n.strangers())
 	}
 	return "", refused(RefusedNoStandby, "no standby could take over: %s", known)
+}
+
+// strangers is what there is to say of the peers when none is known.
+func (n *Node) strangers() string {
+	if len(n.Configured) == 0 {
+		return "no peer is configured in cluster.peers"
+	}
+	return "none of cluster.peers (" + strings.Join(n.Configured, ", ") + ") has been heard since the start; tandem status tells what is known of them"
 }
 
 // judgeMaintenance begins maintenance: a leader hands over first, and the last node that could lead refuses.
@@ -185,7 +193,7 @@ func (n *Node) judgeMaintenance(s said, v election.View, now time.Time) {
 	}
 	list := election.Candidates(n.Policy, v, now)
 	if n.wish {
-		to, err := heir(list, "")
+		to, err := n.heir(list, "")
 		switch {
 		case err == nil:
 			n.begin(s, to, false, now)
@@ -205,7 +213,7 @@ func (n *Node) judgeMaintenance(s said, v election.View, now time.Time) {
 		others = append(others, c.Name+" "+c.Obstacle.String())
 	}
 	if len(others) == 0 {
-		others = []string{"no peer is known"}
+		others = []string{n.strangers()}
 	}
 	why := "nobody else could lead: " + strings.Join(others, ", ")
 	if s.Force {

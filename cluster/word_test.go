@@ -105,6 +105,24 @@ func TestAwayIsTheTimeInWhichNobodyAnswers(t *testing.T) {
 	})
 }
 
+func TestHandoverOfALoneNodeNamesThePeersThatAreConfigured(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "lb1")
+		w.options = func(o *Options) { o.Expected, o.Configured = 1, []string{"10.0.0.12:7946"} }
+		lb1 := w.start("lb1")
+		w.run(3 * time.Second)
+		if !lb1.node.Status().Holds {
+			t.Fatal("lb1 does not hold")
+		}
+		const why = "none of cluster.peers (10.0.0.12:7946) has been heard since the start"
+		lb1.ask(time.Second, Word{Do: Handover})[0].wants(t, RefusedNoStandby, "there is no standby: "+why)
+		lb1.ask(time.Second, Word{Do: Handover, To: "lb2"})[0].wants(t, RefusedUnknown, "lb2 is not a node of this cluster: "+why)
+		lb1.ask(time.Second, Word{Do: MaintenanceOn})[0].wants(t, RefusedLastFit, why)
+		w.stop()
+		time.Sleep(time.Second)
+	})
+}
+
 func TestHandoverIsRefusedWithTheReason(t *testing.T) {
 	for _, c := range []struct {
 		name      string

@@ -2,6 +2,7 @@ package configs
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/tandem-lb/tandem/proxy"
 )
@@ -11,6 +12,7 @@ func (c *checker) cross(f *fileConfig) {
 	c.vipsAndNodes()
 	c.pathsAndVIPs()
 	c.poolsAndListeners(f)
+	c.vipsAndListeners(f)
 	c.ports()
 	c.loops()
 	c.localBinds(c.allVIPs(&f.VIP))
@@ -74,6 +76,22 @@ func (c *checker) poolsAndListeners(f *fileConfig) {
 	for _, p := range c.pools {
 		if !used[p.v] && !lost && !f.Listeners.bad { // if one is lost it may be this one, mistyped
 			c.warn(p.place, "no listener uses the pool %s", p.v)
+		}
+	}
+}
+
+// vipsAndListeners: an address on which nothing listens may be one that was mistyped.
+func (c *checker) vipsAndListeners(f *fileConfig) {
+	if f.Listeners.bad || len(c.listeners) == 0 { // none at all has been told
+		return
+	}
+	for _, v := range c.vips {
+		a := v.v.Addr()
+		heard := slices.ContainsFunc(c.listeners, func(l located[proxy.ListenerConfig]) bool {
+			return l.v.Bind.Addr() == a || covers(l.v.Bind.Addr(), a)
+		})
+		if !heard {
+			c.warn(v.place, "no listener binds %s: clients that connect to it are refused, unless another program listens there on every node", a)
 		}
 	}
 }

@@ -63,9 +63,29 @@ func TestFactsOfTheHostAreWarnings(t *testing.T) {
 func TestListenersMayStandOnTheHostsAddressesAndOnAll(t *testing.T) {
 	for _, bind := range []string{"10.0.0.11:80", "0.0.0.0:80", "[::]:80", "127.0.0.1:80", "[2001:db8::11]:80"} {
 		_, warnings, err := Parse("f", []byte(change(t, "10.0.0.10:80", bind)), lab())
-		if err != nil || len(warnings) > 0 {
+		for _, w := range warnings {
+			if w.Host || !strings.Contains(w.String(), "no listener binds 10.0.0.10") {
+				t.Errorf("%s: %s", bind, w)
+			}
+		}
+		if unserved := bind != "0.0.0.0:80"; err != nil || unserved != (len(warnings) == 1) {
 			t.Errorf("%s: %s", bind, told(warnings, err))
 		}
+	}
+}
+
+func TestAVIPWithoutAListenerIsWarnedOf(t *testing.T) {
+	_, warnings, err := Parse("f", []byte(change(t, "addresses: [10.0.0.10]", `addresses: [10.0.0.10, 10.0.0.9, "2001:db8::9"]`)), lab())
+	const want = `warning: f:9:26: vip.addresses[1]: no listener binds 10.0.0.9: clients that connect to it are refused, unless another program listens there on every node
+warning: f:9:36: vip.addresses[2]: no listener binds 2001:db8::9: clients that connect to it are refused, unless another program listens there on every node
+`
+	if got := told(warnings, err); got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+	text := change(t, `bind: "10.0.0.10:80"`, `bind: "0.0.0.0:80"`, "pools:", `  - {name: web6, bind: "[::]:80", protocol: http, pool: web}`+"\npools:",
+		"addresses: [10.0.0.10]", `addresses: [10.0.0.10, "2001:db8::9"]`)
+	if _, warnings, err := Parse("f", []byte(text), lab()); err != nil || len(warnings) > 0 {
+		t.Errorf("listeners on all addresses: %s", told(warnings, err))
 	}
 }
 

@@ -141,6 +141,8 @@ vip:
 listeners:
   - {name: web, bind: 10.0.0.10:80, protocol: http, pool: web}
   - {name: postgres, bind: 10.0.0.10:5432, protocol: tcp, pool: postgres, idle_timeout: never}
+  - {name: web6, bind: "[2001:db8::10]:80", protocol: http, pool: web}
+  - {name: inside, bind: 192.0.2.10:5432, protocol: tcp, pool: postgres}
 pools:
   - name: web
     health: {type: http, port: 8081, host: www.example.org, expect_body: ok, tls: true, tls_ca_file: /etc/tandem/backends-ca.pem}

@@ -174,6 +174,14 @@ func newBoot() uint64 {
 // next returns the port after the gossip's: beats and the peer stream are there.
 func next(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr(), a.Port()+1) }
 
+func texts(as []netip.AddrPort) []string {
+	out := make([]string, len(as))
+	for i, a := range as {
+		out[i] = a.String()
+	}
+	return out
+}
+
 func nextAll(as []netip.AddrPort) []netip.AddrPort {
 	out := make([]netip.AddrPort, len(as))
 	for i, a := range as {

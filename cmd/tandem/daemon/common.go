@@ -70,7 +70,7 @@ func (c *common) pulse(w World, cfg *configs.Config, votes *pulse.Votes) pulse.C
 // options are those of a loop that has no VIP yet.
 func (c *common) options(w World, cfg *configs.Config, pls *pulse.Pulse, log hclog.Logger) cluster.Options {
 	return cluster.Options{
-		Policy: policy(cfg), Boot: c.boot, Term: c.kept.Term, Expected: len(cfg.Cluster.Peers), MACs: c.kept.MACs, Meta: c.meta,
+		Policy: policy(cfg), Boot: c.boot, Term: c.kept.Term, Expected: len(cfg.Cluster.Peers), Configured: texts(cfg.Cluster.Peers), MACs: c.kept.MACs, Meta: c.meta,
 		Pulse: pls, Streams: c.streams, Gossip: c.gossip,
 		Save: func(k cluster.Kept) error {
 			return state.Save(cfg.StateDir, state.State{Term: k.Term, MACs: k.MACs, Maintenance: k.Maintenance})
