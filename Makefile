@@ -27,7 +27,7 @@ test: ## everything: unit tests with the race detector, the model of the electio
 	go test -race -short -run '^$$' ./... >/dev/null # build all first, so that nothing compiles beside tests of real kernels
 	go test -race -short -shuffle=on -p 1 $$(go list ./... | grep -v /test/e2e)
 	go test -count=1 -p 1 ./cluster/election ./cluster/quorum -run 'Model' -v -timeout 20m | grep -vE '^=== '; exit $${PIPESTATUS[0]}
-	$(MAKE) sim SEEDS=100
+	$(MAKE) sim SEEDS=500 # of each kind
 	$(MAKE) e2e
 
 e2e: ## real binaries, built with the race detector, in network namespaces
@@ -37,7 +37,7 @@ model: ## the models of the election and of the votes at length; SCHEDULES=10000
 	go test -count=1 -p 1 ./cluster/election ./cluster/quorum -run 'Model' -v -timeout 8h -schedules=$(SCHEDULES)
 
 sim: ## whole daemons in memory under fake time, through random faults; SEEDS=4000 of each kind, or one seed with its whole story: SEED=17 RUN=TestStorms
-	go test -count=1 ./test/sim -timeout 4h $(if $(RUN),-run $(RUN)) $(if $(SEED),-v -seed=$(SEED),-seeds=$(SEEDS))
+	GOGC=800 go test -count=1 ./test/sim -timeout 4h $(if $(RUN),-run $(RUN)) $(if $(SEED),-v -seed=$(SEED),-seeds=$(SEEDS))
 
 check: ## formatting, lint, test
 	@test -z "$$(gofmt -s -l .)" || { gofmt -s -l .; echo "not formatted: run make fmt"; exit 1; }

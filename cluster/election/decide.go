@@ -1,6 +1,9 @@
 package election
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 const (
 	failover    = 200 * time.Millisecond
@@ -20,7 +23,8 @@ const (
 // Decide says whether this node should hold the VIP, and why. It is total: every view has a decision. It is idempotent:
 // with the decision fed back (Wish, WishAt, Term, Memo), the same view at the same moment gives the same wish and term.
 func Decide(p Policy, v View, now time.Time) Decision {
-	s := survey(p, v, now)
+	s := scene{p: sane(p), v: v, now: now}
+	s.survey()
 	d := s.decide()
 	d.Settled = s.settled()
 	d.Late = s.memo.late
@@ -46,15 +50,14 @@ type scene struct {
 	wake   time.Time
 }
 
-func survey(p Policy, v View, now time.Time) *scene {
-	s := &scene{p: sane(p), v: v, now: now}
+func (s *scene) survey() {
+	v := &s.v
+	isSelf := func(q Peer) bool { return q.Name == s.p.Name }
+	if s.peers = v.Peers; slices.ContainsFunc(v.Peers, isSelf) {
+		s.peers = slices.DeleteFunc(slices.Clone(v.Peers), isSelf)
+	}
 	s.newest = max(v.Self.Newest, v.Self.Term, v.Self.Giving.Term, v.Self.Take.Term)
-	s.peers = make([]Peer, 0, len(v.Peers))
-	for _, q := range v.Peers {
-		if q.Name == p.Name {
-			continue
-		}
-		s.peers = append(s.peers, q)
+	for _, q := range s.peers {
 		s.newest = max(s.newest, q.Term, q.Newest)
 		if s.fresh(q) {
 			s.wakeAt(q.HeardAt.Add(s.p.Failover / 2))
@@ -62,7 +65,6 @@ func survey(p Policy, v View, now time.Time) *scene {
 		}
 	}
 	s.remember()
-	return s
 }
 
 func sane(p Policy) Policy {

@@ -42,7 +42,8 @@ func (s *scene) remember() {
 	}
 	m.linkUp = self.LinkUp
 	m.movedAt = latest(m.movedAt, self.Giving.At)
-	m.contacts = make([]contact, 0, len(s.peers))
+	var some [8]contact
+	contacts := some[:0]
 	for _, q := range s.peers {
 		if !s.fresh(q) {
 			continue
@@ -65,7 +66,10 @@ func (s *scene) remember() {
 		}
 		s.since(&c.fitter, q.unfit() < self.unfit())
 		s.since(&c.deaf, s.deaf(q))
-		m.contacts = append(m.contacts, c)
+		contacts = append(contacts, c)
+	}
+	if !slices.Equal(contacts, m.contacts) { // most turns change nothing, and need no memory
+		m.contacts = append([]contact(nil), contacts...)
 	}
 	s.memo = m
 }

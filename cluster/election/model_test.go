@@ -18,7 +18,7 @@ import (
 )
 
 var (
-	schedules = flag.Int("schedules", 20_000, "how many schedules the model plays")
+	schedules = flag.Int("schedules", 50_000, "how many schedules the model plays")
 	seed      = flag.Uint64("seed", 1, "of the first schedule; the next one has the next seed")
 	only      = flag.String("only", "", "play only the experiments whose name contains this")
 	invariant = flag.String("invariant", "", "count only the failures whose text contains this")

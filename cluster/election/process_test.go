@@ -178,7 +178,7 @@ func (n *node) clients() {
 func (n *node) view() election.View {
 	p, w := n.p, n.w
 	p.self.Holds = p.holds
-	v := election.View{Self: p.self, Expected: len(w.nodes) - 1, Memo: p.d.Memo, Peers: make([]election.Peer, 0, maxNodes)}
+	v := election.View{Self: p.self, Expected: len(w.nodes) - 1, Memo: p.d.Memo, Peers: p.seen[:0]}
 	for i, m := range w.nodes {
 		k := &p.peers[i]
 		if i == n.id || k.heard == never {

@@ -130,7 +130,8 @@ type Candidate struct {
 
 // Candidates lists the peers: first those that can take over from this node now, the best of them first, then the others by name.
 func Candidates(p Policy, v View, now time.Time) []Candidate {
-	s := survey(p, v, now)
+	s := scene{p: sane(p), v: v, now: now}
+	s.survey()
 	peers := slices.Clone(s.peers)
 	slices.SortFunc(peers, func(a, b Peer) int {
 		oa, ob := s.obstacle(a.Name), s.obstacle(b.Name)

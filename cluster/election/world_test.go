@@ -95,6 +95,7 @@ type process struct {
 	told    int // when it first said so by beat; 0: not yet
 	opens   int // a claim takes this long to become a fact
 	peers   [maxNodes]known
+	seen    [maxNodes]election.Peer // what the newest view points to
 	inbox   []packet
 	wire    wire
 	dirty   bool
