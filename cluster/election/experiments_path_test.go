@@ -152,15 +152,17 @@ func totalCut(r *run) {
 		r.w.failf("without any frame between them, both must go on")
 	}
 	r.wait(r.w.rng.IntN(2000))
+	gap, moves := r.m.gap, r.m.moves // of before
 	if r.w.rng.IntN(2) == 0 {
 		r.do("heal one way", func() { r.w.frame[l.id][s[0].id] = true })
 		r.wait(r.w.rng.IntN(300))
+		gap, moves = max(r.m.gap, 20), r.m.moves+1 // healed within a beat of giving up on a one-way loss, both let go
 	}
 	r.do("heal", func() { set(true) })
-	gap := r.m.gap // of before
 	r.wait(500)
 	if r.leader() == nil {
 		r.w.failf("no single leader after the heal")
 	}
-	r.gapAtMost(max(gap, 20), "heal of a total cut") // healed within a beat of giving up on a one-way loss, both let go
+	r.gapAtMost(gap, "heal of a total cut")
+	r.movedAtMost(moves, "heal of a total cut")
 }

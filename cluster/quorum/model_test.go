@@ -151,7 +151,8 @@ func (s *schedule) calm(group []*node, what string) {
 		for _, m := range group {
 			s.cut[n.id][m.id] = false
 		}
-		n.paused, n.fit, n.power = min(n.paused, s.now), true, true
+		s.stalls = max(s.stalls, n.paused) // its threads wait for that moment already
+		n.fit, n.power = true, true
 		if n.p != nil && (n.p.set != n.set() || n.p.self.Leaving) {
 			n.kill()
 		}
