@@ -40,7 +40,9 @@ func (c *client) exchange(w *work, size int) bool {
 	}
 	w.body.start(r, &w.way.limits)
 	w.body.complete = kept
-	return c.attempts(w, kept)
+	keep := c.attempts(w, kept)
+	w.settle()
+	return keep
 }
 
 // verdict is how one attempt to have a request answered ended.
@@ -61,6 +63,7 @@ const (
 func (c *client) attempts(w *work, kept bool) bool {
 	var tried [maxTries]*pool.Backend
 	n, stale := 0, (*pool.Backend)(nil)
+	tries := triesOf(w.way.pool)
 	for {
 		lease, err := c.listener.proxy.pick(w.way.pool, w.wants, c.gone, tried[:n])
 		if err != nil {
@@ -69,14 +72,21 @@ func (c *client) attempts(w *work, kept bool) bool {
 		b := lease.Backend()
 		conn, err := c.connection(w, b, b == stale)
 		if err != nil {
-			lease.Done(err)
-			if tried[n] = b; n == maxTries-1 || c.over.Load() {
+			lease.Done(unreached(err))
+			if tried[n] = b; n == tries-1 || c.over.Load() {
 				return c.fail(w, kept, 503, "no backend could be reached")
 			}
 			n++
 			continue
 		}
 		v, err := c.attempt(w, conn, lease, kept)
+		idled := wornOut(conn, v, err)
+		switch {
+		case w.served:
+			lease.Well()
+		case idled:
+			err = nil
+		}
 		lease.Done(err)
 		switch v {
 		case answered:
@@ -96,15 +106,16 @@ func (c *client) attempts(w *work, kept bool) bool {
 		case wrong:
 			return c.fail(w, kept, 502, "backend answered what is not HTTP/1.1")
 		}
-		// What a connection that has idled was asked, and did not answer, it has most probably closed unseen.
-		mayRepeat := kept && (v == unsent || w.again)
+		// A request is lost when it could do harm to send it again.
 		switch {
-		case !mayRepeat || c.over.Load():
+		case !kept || v != unsent && !w.again || c.over.Load():
 			return c.fail(w, kept, 502, "backend closed the connection")
-		case conn.asked && stale == nil:
+		case idled && stale == nil:
 			stale = b
-		case n == maxTries-1:
+		case n == tries-1:
 			return c.fail(w, kept, 502, "backends closed the connection")
+		case !w.mayRepeat(v, w.way.pool):
+			return c.fail(w, kept, 502, "backend closed the connection, and too many requests are being repeated already")
 		default:
 			tried[n] = b
 			n++
@@ -133,6 +144,7 @@ func (c *client) connection(w *work, b *pool.Backend, fresh bool) (*backendConn,
 // is to blame for.
 func (c *client) attempt(w *work, conn *backendConn, lease pool.Lease, kept bool) (v verdict, err error) {
 	c.backend.Store(conn)
+	w.served = false
 	reusable := false
 	defer func() {
 		c.backend.Store(nil)
@@ -199,7 +211,8 @@ func (c *client) final(w *work, conn *backendConn) (verdict, error) {
 	return wrong, errors.New("too many interim answers")
 }
 
-// glance is how often a backend that is waited for makes us look after the client and the clock.
+// glance is how often a backend that is waited for makes us look after the client and the clock; at first every quarter of it,
+// for that is when a backend that has vanished is found out.
 const glance = time.Second
 
 // responseHeader waits for the header of an answer.
@@ -240,8 +253,13 @@ var errClientGone = errors.New("client went away")
 // glancing fills conn, and looks now and then whether the client is still there, and whether the backend has been silent
 // for limit from since on. now is the time.
 func (c *client) glancing(w *work, conn *backendConn, now time.Time, since *time.Time, limit time.Duration) error {
+	began := now
 	for {
-		conn.arm(now, glance)
+		step := glance
+		if now.Sub(began) < 2*glance {
+			step /= 4
+		}
+		conn.arm(now, step)
 		// The order matters: who carries the body sets failed first and then wakes the reader.
 		if w.body.failed.Load() {
 			return errClientGone
@@ -261,6 +279,8 @@ func (c *client) glancing(w *work, conn *backendConn, now time.Time, since *time
 			*since = now // the request's own timeouts watch over it
 		case c.gone():
 			return errClientGone
+		case conn.deaf():
+			return errDeaf
 		case now.Sub(*since) >= limit:
 			return errTimeout
 		}

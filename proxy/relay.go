@@ -43,6 +43,7 @@ func (c *client) relay(w *work, conn *backendConn) (v verdict, reusable bool, er
 	if err := c.relayBody(w, conn, from, to); err != nil {
 		return c.relayBroke(w, conn, to, err)
 	}
+	w.served = true
 	c.log(w, r.Status, "", conn)
 	reusable = r.Keep && from != byClose && len(conn.pending()) == 0 && c.bodySent(w)
 	if keep {

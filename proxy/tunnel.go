@@ -122,7 +122,7 @@ func (t *tunnel) connect() (net.Conn, pool.Lease, error) {
 	l, wants := t.listener, pool.Request{Client: t.peer.Addr()}
 	var tried [maxTries]*pool.Backend
 	var last error
-	for n := range tried {
+	for n := range triesOf(l.pool) {
 		lease, err := l.proxy.pick(l.pool, wants, t.gone, tried[:n])
 		if err != nil {
 			if last != nil {
@@ -133,9 +133,10 @@ func (t *tunnel) connect() (net.Conn, pool.Lease, error) {
 		conn, err := l.proxy.upstreams[lease.Backend()].dial(t.peer, t.local)
 		if err == nil {
 			lease.Answered()
+			lease.Well()
 			return conn, lease, nil
 		}
-		lease.Done(err)
+		lease.Done(unreached(err))
 		tried[n], last = lease.Backend(), err
 		if l.proxy.dialing.Err() != nil {
 			break

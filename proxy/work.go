@@ -25,9 +25,11 @@ type work struct {
 	wantsMore         bool // the client may have sent another request already
 	minor             int
 	wants             pool.Request
-	secure            bool   // asked by https; known where the pool has a cookie
-	begun             bool   // the client has seen something of the answer
-	what              string // method and target, for the log
+	secure            bool       // asked by https; known where the pool has a cookie
+	served            bool       // the backend has done what was asked of it
+	repeats           *pool.Pool // whose budget the request uses
+	begun             bool       // the client has seen something of the answer
+	what              string     // method and target, for the log
 
 	client netip.Addr // who asks
 	ask    route.Request

@@ -59,6 +59,9 @@ type Backend struct {
 
 	serves atomic.Bool // is in rotation; written under the pool's mu
 
+	streak atomic.Int32  // failures since something went well
+	round  atomic.Uint32 // how often it was ejected; written under the pool's changing
+
 	// What balancing turns; guarded by the pool's mu.
 	share    int       // the weight, in parts of scale, as far as the backend has warmed up
 	current  int       // of the smooth weighted round-robin
@@ -69,6 +72,8 @@ type Backend struct {
 	mu       sync.Mutex // guards what follows
 	reason   string
 	since    time.Time
+	sentence sentence
+	admin    Admin
 	sessions map[Session]struct{}
 }
 
@@ -86,13 +91,6 @@ func (b *Backend) State() State { return State(b.state.Load()) }
 
 // full reports whether the backend has as many uses as it may.
 func (b *Backend) full() bool { return b.most > 0 && b.active.Load() >= b.most }
-
-// member is what decides whether the backend is in rotation.
-func (b *Backend) member() member {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return member{backup: b.backup, available: b.State() != Down, since: b.since}
-}
 
 // Active returns how many uses the backend has now: TCP sessions, HTTP requests.
 func (b *Backend) Active() int64 { return b.active.Load() }
@@ -134,9 +132,6 @@ func (b *Backend) set(s State, reason string) bool {
 	b.state.Store(uint32(s))
 	return news
 }
-
-// shut reports whether the backend takes nothing: it is down, and not in rotation all the same.
-func (b *Backend) shut() bool { return b.State() == Down && !b.serves.Load() }
 
 // end returns the sessions of a backend that is shut, which end with it.
 func (b *Backend) end() []Session {

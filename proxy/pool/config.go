@@ -50,6 +50,8 @@ type Config struct {
 	// networks, shorter moves on to another backend sooner.
 	ConnectTimeout time.Duration
 	OnDown         OnDown // zero: Reset
+	Ejection       Ejection
+	Retries        Retries
 	// BoundedLoad bounds the connections of a backend to so many percent of its share; who is beyond it goes to
 	// another backend. For SourceHash and Maglev; zero: no bound. Less spreads better, more keeps more clients where they were.
 	BoundedLoad int

@@ -6,7 +6,10 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/hashicorp/go-hclog"
 
 	"github.com/tandem-lb/tandem/proxy/proxyheader"
 )
@@ -34,6 +37,13 @@ type Pool struct {
 	seed      uint64
 	sticky    sticky
 	backends  []*Backend
+	ejection  Ejection
+	retries   Retries
+	log       hclog.Logger
+
+	born     time.Time
+	returns  atomic.Int64 // when the next ejected backend comes back, since born; zero: none is out
+	retrying atomic.Int64
 
 	changing sync.Mutex // held while the state of a backend changes and the rotation follows; before mu
 
@@ -60,6 +70,7 @@ type Lease struct {
 	backend *Backend
 	pool    *Pool
 	began   time.Time // for P2C only
+	round   uint32    // how often the backend had been ejected
 }
 
 // Backend returns the picked backend.
@@ -78,6 +89,7 @@ func (l Lease) Answered() {
 func (l Lease) Done(err error) {
 	if err != nil {
 		l.backend.failures.Add(1)
+		l.pool.blame(l, err)
 		if l.pool.balance == P2C {
 			// A backend that fails quickly must not look like one that answers quickly.
 			l.pool.took(l.backend, max(l.pool.connect, time.Since(l.began)))
@@ -113,6 +125,9 @@ func (p *Pool) Backends() []*Backend { return p.backends }
 // Pick chooses a backend in rotation that is not among exclude and counts it as in use. It never blocks for longer than
 // it takes to look at every backend, and allocates nothing. The error is ErrNone or ErrFull.
 func (p *Pool) Pick(r Request, exclude ...*Backend) (Lease, error) {
+	if p.returned() {
+		p.readmit()
+	}
 	now := time.Time{}
 	if p.slowStart > 0 || p.balance == P2C {
 		now = time.Now()
@@ -130,7 +145,7 @@ func (p *Pool) Pick(r Request, exclude ...*Backend) (Lease, error) {
 func (p *Pool) lease(b *Backend, now time.Time) Lease {
 	b.active.Add(1)
 	b.total.Add(1)
-	return Lease{backend: b, pool: p, began: now}
+	return Lease{backend: b, pool: p, began: now, round: b.round.Load()}
 }
 
 // pick chooses a backend. The caller holds mu.
@@ -222,8 +237,12 @@ func (p *Pool) setUp(name string, up bool, reason string) []Session {
 		if up {
 			s = Up
 		}
+		was := b.State()
 		if !b.set(s, reason) {
 			return nil
+		}
+		if was == Down {
+			p.pardon(b)
 		}
 		p.turn()
 		return p.ended()

@@ -4,6 +4,8 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"time"
+
+	"github.com/hashicorp/go-hclog"
 )
 
 // Set is all pools, by name. The pools and their backends never change; only their states do. All methods
@@ -36,6 +38,8 @@ func newPool(c Config) *Pool {
 	if p.connect <= 0 {
 		p.connect = DefaultConnectTimeout
 	}
+	p.ejection, p.retries = c.Ejection.withDefaults(), c.Retries.withDefaults()
+	p.born, p.log = time.Now(), hclog.NewNullLogger()
 	p.queue.size, p.queue.timeout = c.QueueSize, c.QueueTimeout
 	now := time.Now()
 	for i, b := range c.Backends {
@@ -87,6 +91,10 @@ type BackendStatus struct {
 	State    State
 	Reason   string    // of the last verdict
 	Since    time.Time // when State began
+	Admin    Admin     // the operator's word
+	Ejected  bool      // its failures have taken it out
+	Until    time.Time // until when
+	Ejection string    // why; of the last time
 	Active   int64     // uses now: TCP sessions, HTTP requests
 	Total    uint64    // uses since the start
 	Failures uint64    // of those, how many failed by the backend's fault
@@ -96,6 +104,9 @@ type BackendStatus struct {
 func (s *Set) Snapshot() []Status {
 	out := make([]Status, 0, len(s.pools))
 	for _, p := range s.pools {
+		if p.returned() {
+			p.readmit()
+		}
 		st := Status{Name: p.name, Balance: p.balance, Backends: make([]BackendStatus, 0, len(p.backends))}
 		for _, b := range p.backends {
 			st.Backends = append(st.Backends, b.snapshot())
@@ -114,6 +125,7 @@ func (b *Backend) snapshot() BackendStatus {
 	return BackendStatus{
 		Name: b.name, Address: b.address, Weight: b.weight,
 		Backup: b.backup, MaxConns: int(b.most), State: b.State(), Reason: b.reason, Since: b.since,
+		Admin: b.admin, Ejected: b.sentence.out, Until: b.sentence.until, Ejection: b.sentence.reason,
 		Active: b.active.Load(), Total: b.total.Load(), Failures: b.failures.Load(),
 	}
 }

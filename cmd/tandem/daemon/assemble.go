@@ -40,6 +40,7 @@ func assemble(w World, cfg *configs.Config, version Version, log hclog.Logger) (
 		return nil, err
 	}
 	pools := pool.NewSet(poolConfigs(cfg))
+	pools.SetLogger(log.Named("pool"))
 	prx, err := proxy.New(proxy.Config{Listeners: cfg.Listeners, Drain: cfg.Drain, Listen: w.Listen, Dial: w.Dial}, pools, log.Named("proxy"))
 	if err != nil {
 		return nil, err
