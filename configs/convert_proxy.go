@@ -46,13 +46,20 @@ func (c *checker) readListeners(bs *blocks[fileListener]) []proxy.ListenerConfig
 		if c.need(f.block, "protocol", f.Protocol.set, "tcp or http"); f.Protocol.set {
 			l.Protocol = choice(c, f.Protocol, "", proxy.TCP, proxy.HTTP)
 		}
-		if c.need(f.block, "pool", f.Pool.set, "the name of a pool below pools"); f.Pool.set {
+		if f.Pool.set {
 			if l.Pool = c.name(f.Pool); l.Pool != "" {
 				c.used = append(c.used, located[string]{f.Pool.place, l.Pool})
 			}
 		}
 		c.trust(f, &l)
 		c.timeouts(f, &l)
+		if l.Protocol == proxy.HTTP {
+			l.MaxBody = max(0, c.bodySize(f.MaxBody)) // unlimited is the default
+			l.ErrorPages = c.errorPages(f)
+			c.routes(f, &l)
+		} else if !f.Pool.set {
+			c.need(f.block, "pool", false, "the name of a pool below pools")
+		}
 		if l.Bind.IsValid() {
 			c.listeners = append(c.listeners, located[proxy.ListenerConfig]{f.Bind.place, l})
 		}
@@ -88,12 +95,14 @@ func (c *checker) timeouts(f *fileListener, l *proxy.ListenerConfig) {
 	case proxy.TCP:
 		l.IdleTimeout = c.duration(f.IdleTimeout, session)
 		l.HalfCloseTimeout = c.duration(f.HalfCloseTimeout, span{min: time.Second, max: day, def: time.Minute, never: true})
-		for _, s := range []scalar{f.TunnelTimeout, f.HeaderTimeout, f.BodyTimeout, f.ResponseTimeout, f.MaxHeader} {
+		for _, s := range []scalar{f.TunnelTimeout, f.HeaderTimeout, f.BodyTimeout, f.ResponseTimeout, f.MaxHeader, f.MaxBody, f.LenientPaths} {
 			c.httpOnly(s.set, s.place)
 		}
 		if !l.ProxyProtocol {
 			c.httpOnly(f.TrustedProxies.set, f.TrustedProxies.place)
 		}
+		c.httpOnly(f.Routes.set, f.Routes.place)
+		c.httpOnly(f.ErrorPages.set, f.ErrorPages.place)
 	case proxy.HTTP:
 		patience := func(def time.Duration) span {
 			return span{min: 100 * time.Millisecond, max: time.Hour, def: def, never: true}

@@ -91,6 +91,11 @@ type fileListener struct {
 	MaxHeader        scalar `key:"max_header"`
 	TrustedProxies   list   `key:"trusted_proxies"`
 	ProxyProtocol    scalar `key:"proxy_protocol"`
+	MaxBody          scalar `key:"max_body"`
+
+	Routes       blocks[fileRoute]     `key:"routes"`
+	LenientPaths scalar                `key:"lenient_paths"`
+	ErrorPages   blocks[fileErrorPage] `key:"error_pages"`
 }
 
 type filePool struct {

@@ -57,6 +57,7 @@ func Hash(c *Config) uint64 {
 		if l.ProxyProtocol {
 			write("proxy protocol")
 		}
+		hashRoutes(write, &l)
 	}
 	ps := slices.Clone(c.Pools)
 	slices.SortFunc(ps, func(a, b Pool) int { return cmp.Compare(a.Name, b.Name) })

@@ -10,8 +10,6 @@ func laterKey(path string) string {
 		return "one cluster.key_file"
 	case "cluster.notify", "vip.notify":
 		return "notify at the top level of the file"
-	case "routes", "listeners[].routes":
-		return "one pool per listener"
 	case "certificates", "tls", "listeners[].tls", "listeners[].certificates":
 		return "protocol: tcp, which passes TLS through to the backends"
 	case "pools[].tls", "pools[].backends[].tls":
@@ -38,8 +36,6 @@ func laterKey(path string) string {
 		return "weight, and health to take a backend out"
 	case "pools[].health.send", "pools[].health.expect", "pools[].health.command", "pools[].health.service":
 		return "health types tcp, http and none"
-	case "error_pages", "listeners[].error_pages", "listeners[].maintenance_page":
-		return "short plain-text errors"
 	case "admin.listen", "admin.token", "admin.tls", "admin.group", "metrics", "dashboard":
 		return "admin.socket, and tandem status --json over it"
 	case "vip.groups", "vips":

@@ -79,7 +79,7 @@ func keysIn(t *testing.T, file string) []string {
 			}
 		}
 		levels = append(levels, level{indent, join(parent, strings.SplitN(body, ":", 2)[0])})
-		if slices.Contains([]string{"listeners", "pools", "backends", "paths", "more", "interfaces", "gateways", "scripts", "processes", "files", "notify"}, strings.SplitN(body, ":", 2)[0]) {
+		if slices.Contains([]string{"listeners", "pools", "backends", "paths", "more", "interfaces", "gateways", "scripts", "processes", "files", "notify", "routes", "headers", "error_pages"}, strings.SplitN(body, ":", 2)[0]) {
 			levels[len(levels)-1].path += "[]"
 		}
 	}
@@ -139,7 +139,38 @@ vip:
   gateway: 10.0.0.1
   more: [{interface: eth1, addresses: [192.0.2.10], gateway: 192.0.2.1}]
 listeners:
-  - {name: web, bind: 10.0.0.10:80, protocol: http, pool: web}
+  - name: web
+    bind: 10.0.0.10:80
+    protocol: http
+    pool: web
+    error_pages: [{statuses: [502, 503, 504], file: /etc/tandem/sorry.html}]
+    routes:
+      - name: shop
+        hosts: [shop.example.org, "*.shop.example.org"]
+        paths: /robots.txt
+        path_prefixes: [/api, /cart]
+        path_regexps: "^/item/[0-9]+$"
+        methods: [GET, HEAD, POST]
+        headers: [{name: X-Canary, value: "1"}, {name: User-Agent, regexp: ^curl/}]
+        scheme: http
+        clients: [0.0.0.0/0, "::/0"]
+        while_file: /etc/tandem/shop.open
+        deny: 10.6.6.0/24
+        allow: 10.0.0.0/8
+        pool: web
+        rewrite: {host: shop.internal}
+        request_headers: {set: "X-Env: prod", add: "X-Via: tandem", remove: Cookie}
+        response_headers: {set: "Strict-Transport-Security: max-age=31536000", add: "Via: 1.1 tandem", remove: Server}
+        max_body: 10MiB
+        response_timeout: 2m
+        body_timeout: 1m
+        tunnel_timeout: 24h
+      - {name: moved, path_regexps: "^/old/(.*)$", redirect: {scheme: https, host: www.example.org, path: /new/$1}}
+      - {name: legacy, path_prefixes: /legacy, redirect: {path_prefix: /archive}}
+      - {name: v1, path_prefixes: /v1, rewrite: {path_prefix: /}}
+      - {name: user, path_regexps: "^/~([a-z]+)/?$", rewrite: {path: /users/$1}}
+      - {name: maintenance, while_file: /etc/tandem/maintenance, respond: {status: 503, file: /etc/tandem/maintenance.html, content_type: text/html; charset=utf-8}}
+      - {name: ping, paths: /ping, respond: {status: 200, body: pong}}
   - {name: postgres, bind: 10.0.0.10:5432, protocol: tcp, pool: postgres, idle_timeout: never}
   - {name: web6, bind: "[2001:db8::10]:80", protocol: http, pool: web}
   - {name: inside, bind: 192.0.2.10:5432, protocol: tcp, pool: postgres}

@@ -15,11 +15,16 @@ const never = -1
 // span is what a duration may be.
 type span struct {
 	min, max, def time.Duration
-	never         bool // "never" is allowed
+	never         bool   // "never" is allowed
+	unset         string // what the default is, if it is no duration
 }
 
 func (s span) String() string {
-	text := fmt.Sprintf("allowed: %s..%s, default %s", brief(s.min), brief(s.max), brief(s.def))
+	def := s.unset
+	if def == "" {
+		def = brief(s.def)
+	}
+	text := fmt.Sprintf("allowed: %s..%s, default %s", brief(s.min), brief(s.max), def)
 	if s.never {
 		text += ", or never"
 	}

@@ -184,7 +184,7 @@ func (c *client) header() (int, error) {
 
 // refuse answers with an error page and ends the connection.
 func (c *client) refuse(w *work, status int, reason string) {
-	w.out = appendPage(w.out[:0], status, reason, w.req.IsHead(), true)
+	w.out = c.listener.appendPage(w.out[:0], status, reason, w.req.IsHead(), true)
 	_, err := c.in.Write(w.out)
 	c.log(w, status, reason, nil)
 	if err == nil {
@@ -195,7 +195,7 @@ func (c *client) refuse(w *work, status int, reason string) {
 // answer sends an error page for a request whose body was read. It reports whether the connection can go on.
 func (c *client) answer(w *work, status int, reason string) bool {
 	keep := w.keep && w.minor > 0 && !c.listener.proxy.ending()
-	w.out = appendPage(w.out[:0], status, reason, w.head, !keep)
+	w.out = c.listener.appendPage(w.out[:0], status, reason, w.head, !keep)
 	return c.sendOwn(w, status, reason, keep)
 }
 

@@ -52,8 +52,16 @@ type ListenerConfig struct {
 	// Routes are tried in their order (http only). A request for which none is goes to Pool, which may be empty only if there is a
 	// route for every request.
 	Routes []route.Config
+	// ErrorPages take the place of the short texts that errors of our own have (http only).
+	ErrorPages []ErrorPage
 	// LenientPaths lets encoded slashes and empty segments in paths through (http with Routes only).
 	LenientPaths bool
+}
+
+// ErrorPage is a file that is the body of answers of those statuses.
+type ErrorPage struct {
+	Statuses []int
+	File     string
 }
 
 // Config is the whole of the forwarding part.

@@ -44,6 +44,7 @@ type listener struct {
 	pool  *pool.Pool   // nil if routes answer everything
 	table *route.Table // nil without routes
 	ways  []way        // of the routes, and the listener's own
+	pages map[int]page // of errors, by status
 	log   hclog.Logger
 
 	visits visits
@@ -61,7 +62,10 @@ type listener struct {
 }
 
 func newListener(p *Proxy, cfg ListenerConfig, table *route.Table, ways []way) *listener {
-	return &listener{proxy: p, cfg: cfg, pool: ways[len(ways)-1].pool, table: table, ways: ways, log: p.log.With("listener", cfg.Name)}
+	l := &listener{proxy: p, cfg: cfg, pool: ways[len(ways)-1].pool, table: table, ways: ways, log: p.log.With("listener", cfg.Name)}
+	l.readPages()
+	l.look()
+	return l
 }
 
 func (l *listener) snapshot() ListenerStatus {

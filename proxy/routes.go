@@ -48,6 +48,7 @@ type way struct {
 	limits   limits
 	request  *route.Editor
 	response *route.Editor
+	page     page // of Respond
 }
 
 // newWays compiles the routes of a listener. The last way is that of a request for which no route is.
@@ -122,7 +123,7 @@ func (c *client) routed(w *work) (done, keep bool) {
 			return true, c.redirect(w)
 		}
 	case found.Respond != nil:
-		return true, c.respond(w, found.Respond)
+		return true, c.respond(w)
 	case found.Rewrites():
 		w.target, refused = found.AppendTarget(w.target[:0], &w.ask)
 		if refused == nil {
@@ -158,22 +159,17 @@ func (c *client) redirect(w *work) bool {
 }
 
 // respond answers with what a route says.
-func (c *client) respond(w *work, r *route.Respond) bool {
-	w.out = appendStatusLine(w.out[:0], r.Status)
-	body := r.Body
-	if r.Status == 204 || r.Status == 304 {
-		body = nil
-	} else {
-		kind := r.ContentType
-		if kind == "" {
-			kind = plainText
-		}
-		w.out = append(w.out, "Content-Type: "...)
-		w.out = append(w.out, kind...)
-		w.out = append(w.out, "\r\n"...)
-		w.out = appendLength(w.out, int64(len(body)))
+func (c *client) respond(w *work) bool {
+	status, p := w.way.route.Respond.Status, &w.way.page
+	w.out = appendStatusLine(w.out[:0], status)
+	if status == 204 || status == 304 {
+		return c.answerHeader(w, status, nil)
 	}
-	return c.answerHeader(w, r.Status, body)
+	w.out = append(w.out, "Content-Type: "...)
+	w.out = append(w.out, p.kind...)
+	w.out = append(w.out, "\r\n"...)
+	w.out = appendLength(w.out, int64(len(p.body)))
+	return c.answerHeader(w, status, p.body)
 }
 
 // answerHeader ends the header in w.out and sends it with body, unless the request was HEAD. It reports whether the connection can

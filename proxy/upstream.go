@@ -165,7 +165,7 @@ func (u *upstream) tidy(now time.Time) {
 	}
 }
 
-// tidy looks through the idle connections until ctx is done, and then closes them all.
+// tidy looks through the idle connections, and after the files that switch routes, until ctx is done; then it closes all connections.
 func (p *Proxy) tidy(ctx context.Context) {
 	tick := time.NewTicker(tidyEvery)
 	defer tick.Stop()
@@ -174,6 +174,9 @@ func (p *Proxy) tidy(ctx context.Context) {
 		case now := <-tick.C:
 			for _, u := range p.upstreams {
 				u.tidy(now)
+			}
+			for _, l := range p.listeners {
+				l.look()
 			}
 		case <-ctx.Done():
 			for _, u := range p.upstreams {

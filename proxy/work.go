@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"net/netip"
-	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -77,28 +76,3 @@ type bodyPump struct {
 }
 
 const plainText = "text/plain; charset=utf-8"
-
-// appendPage appends a whole response with a short text.
-func appendPage(dst []byte, status int, reason string, head, last bool) []byte {
-	text := statusText(status)
-	dst = appendStatusLine(dst, status)
-	dst = append(dst, "Content-Type: "+plainText+"\r\nCache-Control: no-store\r\n"...)
-	if status == 503 {
-		dst = append(dst, "Retry-After: 1\r\n"...)
-	}
-	if last {
-		dst = append(dst, "Connection: close\r\n"...)
-	}
-	dst = append(dst, "Content-Length: "...)
-	dst = strconv.AppendInt(dst, int64(len("000 ")+len(text)+len(": ")+len(reason)+len("\n")), 10)
-	dst = append(dst, "\r\n\r\n"...)
-	if head {
-		return dst
-	}
-	dst = strconv.AppendInt(dst, int64(status), 10)
-	dst = append(dst, ' ')
-	dst = append(dst, text...)
-	dst = append(dst, ": "...)
-	dst = append(dst, reason...)
-	return append(dst, '\n')
-}

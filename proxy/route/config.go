@@ -18,6 +18,7 @@ type Config struct {
 	Headers  []HeaderMatch
 	Scheme   string         // "http" or "https"; empty: both
 	Clients  []netip.Prefix // networks of clients; empty: all
+	While    string         // a file: only while it is there; see Route.SetOff
 
 	// Deny and then Allow answer 403 to clients that the route is for: to those in Deny, and, unless Allow is empty, to those that
 	// are not in Allow.
@@ -58,6 +59,7 @@ type Redirect struct {
 type Respond struct {
 	Status      int // 200..599
 	Body        []byte
+	File        string // whose content is the body, if it can be read; for whoever answers
 	ContentType string // empty: text/plain
 }
 

@@ -4,12 +4,14 @@ import (
 	"net/netip"
 	"regexp"
 	"strings"
+	"sync/atomic"
 )
 
 // Route is one compiled route.
 type Route struct {
 	Config
 	index    int
+	off      atomic.Bool
 	hosts    hosts
 	paths    []string // as requests' paths are compared
 	prefixes []string
@@ -27,6 +29,10 @@ type headerMatch struct {
 // Index returns the route's place in its table, from zero.
 func (r *Route) Index() int { return r.index }
 
+// SetOff says whether the route is for no request at the moment, and reports whether that is news. It may be called from any
+// goroutine.
+func (r *Route) SetOff(off bool) bool { return r.off.Swap(off) != off }
+
 // RequestEdit changes the header on its way to the backend; nil if there is nothing to change.
 func (r *Route) RequestEdit() *Editor { return r.request.orNil() }
 
@@ -36,7 +42,7 @@ func (r *Route) ResponseEdit() *Editor { return r.response.orNil() }
 // Last reports whether the route is for every request, so that none after it is ever reached.
 func (r *Route) Last() bool {
 	c := &r.Config
-	return len(c.Hosts)+len(c.Paths)+len(c.Prefixes)+len(c.Regexps)+len(c.Methods)+len(c.Headers)+len(c.Clients) == 0 &&
+	return c.While == "" && len(c.Hosts)+len(c.Paths)+len(c.Prefixes)+len(c.Regexps)+len(c.Methods)+len(c.Headers)+len(c.Clients) == 0 &&
 		c.Scheme == "" && !r.schemeOnly()
 }
 
@@ -47,7 +53,8 @@ func (r *Route) schemeOnly() bool {
 
 func (r *Route) matches(q *Request) bool {
 	switch {
-	case r.Scheme != "" && r.Scheme != q.Scheme,
+	case r.off.Load(),
+		r.Scheme != "" && r.Scheme != q.Scheme,
 		r.schemeOnly() && r.Redirect.Scheme == q.Scheme,
 		len(r.Methods) > 0 && !has(r.Methods, q.Method),
 		!r.matchesPath(q),
