@@ -41,6 +41,7 @@ type State struct {
 	Readded   int    // how often a VIP had to be put back since the start
 	Contested string // why another node should hold: somebody on this host keeps removing the VIPs; empty: nobody does
 	Strays    []Stray
+	Strangers []Stranger // gates of other names that silence a VIP here
 
 	// OthersAt is when a third party (neither this node nor a peer) was last heard on the link; OthersKnown is false if none ever answered there.
 	OthersAt    time.Time

@@ -56,6 +56,14 @@ func (c Config) All() []netip.Prefix {
 	return all
 }
 
+func (c Config) vips() []netip.Addr {
+	var vips []netip.Addr
+	for _, p := range c.All() {
+		vips = append(vips, p.Addr())
+	}
+	return vips
+}
+
 func (l Link) smallest() (least netip.Addr) {
 	for i, p := range l.Addresses {
 		if i == 0 || p.Addr().Less(least) {

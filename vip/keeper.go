@@ -46,9 +46,7 @@ func New(cfg Config, sys System, log hclog.Logger) (*Keeper, error) {
 		poke: make(chan struct{}, 1), changed: make(chan struct{}, 1),
 		lease: &lease{clock: sys.Clock, budget: cfg.Failover, votes: cfg.Votes},
 	}
-	for _, p := range cfg.All() {
-		k.vips = append(k.vips, p.Addr())
-	}
+	k.vips = cfg.vips()
 	for _, l := range k.links {
 		k.in.links = append(k.in.links, inlet{fact: link.Fact{Name: l.Interface}})
 	}

@@ -374,6 +374,38 @@ func TestSweepTakesWhatACrashLeft(t *testing.T) {
 	}
 }
 
+func TestSweepTakesTheGateOfAFormerName(t *testing.T) {
+	k := newKernel(t)
+	cfg := config(t)
+	s := &story{world: k, t: t, cfg: cfg}
+	s.begin()
+	record := readFile(t, cfg)
+	s.mute()
+	if err := s.stop(); err != nil {
+		t.Fatal(err)
+	}
+	former := func(f func(*fence.Gate) error) {
+		k.in(k.node, func() error {
+			g, err := fence.New(cfg.Node, []netip.Addr{cfg.Addresses[0].Addr()}, time.Second)
+			if err != nil {
+				return err
+			}
+			return errors.Join(f(g), g.Close())
+		})
+	}
+	former(func(g *fence.Gate) error { return g.Install(fence.Shut) }) // as a crash would leave it
+	writeFile(t, cfg, record)
+	renamed := cfg
+	renamed.Node = "lb1.example.org"
+	k.in(k.node, func() error { return vip.Sweep(renamed, testLog(t)) })
+	former(func(g *fence.Gate) error {
+		if err := g.Check(); !errors.Is(err, fence.ErrGone) {
+			t.Errorf("the gate of the former name: %v, want %v", err, fence.ErrGone)
+		}
+		return nil
+	})
+}
+
 func TestWireCheckOnAKernel(t *testing.T) {
 	k, s := onKernel(t, func(c *vip.Config) { c.Neighbours = []netip.Addr{netip.MustParseAddr("10.9.0.2")} })
 	s.must(soon, "a third party has answered", func() bool { return s.keep.State().OthersKnown })

@@ -21,7 +21,7 @@ func (l *loop) publish() {
 	k.in.mu.Unlock()
 	st := State{
 		Holds: passes(mode) && len(l.mine) == len(k.vips), Term: l.term,
-		LinkUp: l.all(func(s *segment) bool { return s.up }), LinkWhy: l.linkWhy(), Took: l.took, Readded: l.removals.total, Contested: l.removals.why(), Strays: l.survey.strays(), LostAt: l.lostAt,
+		LinkUp: l.all(func(s *segment) bool { return s.up }), LinkWhy: l.linkWhy(), Took: l.took, Readded: l.removals.total, Contested: l.removals.why(), Strays: l.survey.strays(), Strangers: slices.Clone(l.strangers), LostAt: l.lostAt,
 		Sightings: slices.Clone(l.sightings), Wire: l.check.result(known, othersAt),
 		AnnouncedAt: l.announcedAt, Announced: l.announced,
 	}

@@ -68,6 +68,8 @@ type loop struct {
 	survey      survey
 	proxied     bool  // the gateway has answered for a VIP, which is told once
 	forGood     error // of permanent, as told
+	strangers   []Stranger
+	strangersAt time.Time // when they were looked for
 
 	renewAt, askAt, retryAt, gateAt time.Time
 }
@@ -81,6 +83,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 	}
 	l.schedule.Refresh = k.cfg.Refresh
 	l.begin()
+	l.meetStrangers(time.Now())
 
 	// The watch and the hand outlive ctx: they are needed to release.
 	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -112,7 +115,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 // begin sweeps, and puts the gate in place, shut.
 func (l *loop) begin() {
 	k := l.k
-	now := recordOf(k.cfg)
+	now, former := recordOf(k.cfg), formerNode(k.cfg)
 	if err := sweep(k.sys, k.cfg, k.log); err != nil {
 		l.fail("sweep", err)
 		k.log.Error("could not sweep", "err", err)
@@ -128,6 +131,9 @@ func (l *loop) begin() {
 		k.smu.Lock()
 		k.st.Gate = fmt.Sprintf("none: %v", err)
 		k.smu.Unlock()
+	}
+	if err := removeFormer(k.sys, k.cfg, former); err != nil {
+		k.log.Error("could not sweep", "err", err)
 	}
 	if k.lease.gate == nil {
 		k.log.Warn("no gate: a hung daemon is silenced by the lease of its addresses only", "lease", k.cfg.Lease, "err", k.State().Gate)
@@ -204,6 +210,9 @@ func (l *loop) guard(now time.Time) {
 	}
 	if !now.Before(l.gateAt) {
 		k.lease.check()
+		if len(l.strangers) > 0 && now.Sub(l.strangersAt) >= strangerEvery {
+			l.meetStrangers(now)
+		}
 		l.gateAt = now.Add(gateCheck)
 	}
 	if k.lease.isGone() {

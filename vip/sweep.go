@@ -31,10 +31,7 @@ func sweepAll(sys System, cfg Config, log hclog.Logger) error {
 	if err := sweep(sys, cfg, log); err != nil {
 		return err // the gate keeps silent what is left, and the record says what it is
 	}
-	var vips []netip.Addr
-	for _, p := range cfg.All() {
-		vips = append(vips, p.Addr())
-	}
+	vips := cfg.vips()
 	left, held := false, []error{}
 	for _, l := range cfg.Links() {
 		f, err := sys.Look(l.Interface)
@@ -60,6 +57,9 @@ func sweepAll(sys System, cfg Config, log hclog.Logger) error {
 		if err := errors.Join(gate.Remove(), gate.Close()); err != nil {
 			return err
 		}
+	}
+	if err := removeFormer(sys, cfg, formerNode(cfg)); err != nil {
+		return err
 	}
 	return removeRecord(cfg)
 }

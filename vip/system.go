@@ -41,8 +41,12 @@ type Gate interface {
 	Quieten() error
 	Shut() error
 	Check() error
+	Strangers() ([]Stranger, error)
 	Close() error
 }
+
+// Stranger is fence.Stranger.
+type Stranger = fence.Stranger
 
 // Port is announce.Port.
 type Port interface {

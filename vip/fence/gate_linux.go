@@ -17,6 +17,8 @@ const (
 	setSpeak4 = "speak4" // in the arp table
 	setSpeak6 = "speak6"
 	setTicket = "ticket"
+	setVIPs4  = "vips4"
+	setVIPs6  = "vips6"
 )
 
 // Gate lets traffic for the virtual addresses pass while its lease runs. It is one pair of nftables tables, of which nothing is left to guess when

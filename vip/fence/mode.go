@@ -38,6 +38,9 @@ var (
 	ErrGone = errors.New("the tables of the gate are gone")
 )
 
+// prefix begins the name of every gate's tables.
+const prefix = "tandem_"
+
 // maxTable leaves room below the kernel's limit of 255 bytes, and keeps `nft list ruleset` readable.
 const maxTable = 48
 
@@ -58,5 +61,5 @@ func Table(node string) string {
 		_, _ = h.Write([]byte(node)) // never fails
 		s = s[:min(len(s), maxTable-9)] + "_" + strconv.FormatUint(uint64(h.Sum32()), 16)
 	}
-	return "tandem_" + s
+	return prefix + s
 }

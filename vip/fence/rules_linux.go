@@ -112,7 +112,7 @@ func (g *Gate) inet(c *nftables.Conn, m Mode) error {
 	in := c.AddChain(chain(t, "in", *nftables.ChainHookInput))
 	out := c.AddChain(chain(t, "out", *nftables.ChainHookOutput))
 	if len(g.v6) > 0 {
-		vips, err := g.addSet(c, t, 2, "vips6", nftables.TypeIP6Addr, g.v6, false, true)
+		vips, err := g.addSet(c, t, 2, setVIPs6, nftables.TypeIP6Addr, g.v6, false, true)
 		if err != nil {
 			return err
 		}
@@ -132,7 +132,7 @@ func (g *Gate) inet(c *nftables.Conn, m Mode) error {
 		rule(c, out, family(unix.NFPROTO_IPV6), network(ip6Source, 16), among(vips), notAmong(serve), drop())
 	}
 	if len(g.v4) > 0 {
-		vips, err := g.addSet(c, t, 5, "vips4", nftables.TypeIPAddr, g.v4, false, true)
+		vips, err := g.addSet(c, t, 5, setVIPs4, nftables.TypeIPAddr, g.v4, false, true)
 		if err != nil {
 			return err
 		}
@@ -150,7 +150,7 @@ func (g *Gate) inet(c *nftables.Conn, m Mode) error {
 // programs on this host that use the address learn from them where it has moved to.
 func (g *Gate) arp(c *nftables.Conn, m Mode) error {
 	t := fresh(c, g.table, nftables.TableFamilyARP)
-	vips, err := g.addSet(c, t, 1, "vips4", nftables.TypeIPAddr, g.v4, false, true)
+	vips, err := g.addSet(c, t, 1, setVIPs4, nftables.TypeIPAddr, g.v4, false, true)
 	if err != nil {
 		return err
 	}

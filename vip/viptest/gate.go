@@ -47,11 +47,14 @@ type handle struct{ h *Host }
 func (h *Host) SetNoGate(why error) { h.noGate = why }
 
 // Gate implements vip.System.
-func (h *Host) Gate(_ string, _ []netip.Addr, timeout time.Duration) (vip.Gate, error) {
+func (h *Host) Gate(node string, _ []netip.Addr, timeout time.Duration) (vip.Gate, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.noGate != nil {
 		return nil, h.noGate
+	}
+	if h.strangers[node] != nil {
+		return stranger{h: h, node: node}, nil
 	}
 	if h.gate == nil {
 		h.gate = &gate{}
@@ -177,3 +180,40 @@ func (x handle) Shut() error {
 func (x handle) Check() error { return x.do(func(*gate) error { return nil }) }
 
 func (x handle) Close() error { return nil }
+
+// Strangers implements vip.Gate.
+func (x handle) Strangers() ([]vip.Stranger, error) {
+	x.h.mu.Lock()
+	defer x.h.mu.Unlock()
+	var list []vip.Stranger
+	for node, vips := range x.h.strangers {
+		list = append(list, vip.Stranger{Table: fence.Table(node), Family: "inet", VIPs: vips})
+	}
+	return list, nil
+}
+
+// SetStranger leaves on this host the gate of another node; without addresses it is removed.
+func (h *Host) SetStranger(node string, vips ...netip.Addr) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.strangers = map[string][]netip.Addr{node: vips}
+	if len(vips) == 0 {
+		h.strangers = nil
+	}
+}
+
+// stranger is the hold on a gate that another node has left.
+type stranger struct {
+	vip.Gate // nothing else can be done with it
+	h        *Host
+	node     string
+}
+
+func (s stranger) Close() error { return nil }
+
+func (s stranger) Remove() error {
+	s.h.mu.Lock()
+	defer s.h.mu.Unlock()
+	delete(s.h.strangers, s.node)
+	return nil
+}

@@ -25,6 +25,7 @@ type Host struct {
 	watched    int
 	indices    int // the newest link's
 	gate       *gate
+	strangers  map[string][]netip.Addr // by node
 	noGate     error
 	noPort     error
 	stuck      error

@@ -247,6 +247,9 @@ func (r *reporter) warnings(n cluster.Status, v vip.State, s api.Status) []strin
 	if v.Readded > 0 {
 		w = append(w, "the VIP was removed by somebody else and put back "+strconv.Itoa(v.Readded)+" times")
 	}
+	for _, x := range v.Strangers {
+		w = append(w, fmt.Sprintf("the nftables table %s %s is not this node's and silences %s on this host: if no other tandem runs here, remove it: %s", x.Family, x.Table, addresses(x.VIPs), x.Command()))
+	}
 	for _, x := range v.Strays {
 		who := "nobody answers"
 		if x.MAC != nil {
