@@ -27,6 +27,7 @@ type checker struct {
 	backends  []located[netip.AddrPort]
 	pools     []located[string]
 	used      []located[string] // pools that listeners name
+	sticky    []located[string] // pools that have a cookie
 }
 
 // located is a value and where it stands. The place of a value that is absent is its block's.

@@ -191,7 +191,6 @@ func (c *checker) readPools(bs *blocks[filePool]) []Pool {
 		}
 		p := Pool{Config: pool.Config{
 			Name:           c.take(taken, f.block, f.Name, "pool"),
-			Balance:        choice(c, f.Balance, pool.RoundRobin, pool.RoundRobin, pool.LeastConn),
 			ConnectTimeout: c.duration(f.ConnectTimeout, span{min: 10 * time.Millisecond, max: time.Minute, def: time.Second}),
 			ProxyProtocol:  choice(c, f.ProxyProtocol, proxyheader.None, proxyheader.V1, proxyheader.V2),
 		}}
@@ -200,6 +199,7 @@ func (c *checker) readPools(bs *blocks[filePool]) []Pool {
 		}
 		p.Health = c.health(&f.Health)
 		p.Backends = c.readBackends(f)
+		c.balancing(f, &p)
 		ps = append(ps, p)
 	}
 	return ps
@@ -218,6 +218,7 @@ func (c *checker) readBackends(f *filePool) []pool.BackendConfig {
 			continue
 		}
 		b := pool.BackendConfig{Name: c.take(taken, fb.block, fb.Name, "backend of this pool"), Weight: c.number(fb.Weight, 256, 1)}
+		b.Backup, b.MaxConns = c.flag(fb.Backup), c.number(fb.MaxConns, mostConns, 0)
 		c.need(fb.block, "address", fb.Address.set, "where the backend listens, such as 10.0.1.21:8080")
 		if a, ok := c.addrPort(fb.Address, 0); ok {
 			if why := odd(a.Addr()); why != "" {

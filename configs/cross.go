@@ -13,6 +13,7 @@ func (c *checker) cross(f *fileConfig) {
 	c.pathsAndVIPs()
 	c.poolsAndListeners(f)
 	c.vipsAndListeners(f)
+	c.cookies()
 	c.ports()
 	c.loops()
 	c.localBinds(c.allVIPs(&f.VIP))

@@ -106,6 +106,12 @@ type filePool struct {
 	ProxyProtocol  scalar              `key:"proxy_protocol"`
 	Health         fileHealth          `key:"health"`
 	Backends       blocks[fileBackend] `key:"backends"`
+	BoundedLoad    scalar              `key:"bounded_load"`
+	SlowStart      scalar              `key:"slow_start"`
+	Panic          scalar              `key:"panic"`
+	KeepAtLeast    scalar              `key:"keep_at_least"`
+	Queue          fileQueue           `key:"queue"`
+	Sticky         fileSticky          `key:"sticky"`
 }
 
 type fileBackend struct {
@@ -113,6 +119,20 @@ type fileBackend struct {
 	Name    scalar `key:"name"`
 	Address scalar `key:"address"`
 	Weight  scalar `key:"weight"`
+
+	Backup   scalar `key:"backup"`
+	MaxConns scalar `key:"max_conns"`
+}
+
+type fileQueue struct {
+	block
+	Size    scalar `key:"size"`
+	Timeout scalar `key:"timeout"`
+}
+
+type fileSticky struct {
+	block
+	Cookie scalar `key:"cookie"`
 }
 
 type fileHealth struct {

@@ -85,6 +85,26 @@ func hashPool(w io.Writer, p *Pool) {
 	slices.SortFunc(bs, func(a, b pool.BackendConfig) int { return cmp.Compare(a.Name, b.Name) })
 	for _, b := range bs {
 		write("backend %q %s %d", b.Name, b.Address, b.Weight)
+		if b.Backup {
+			write("backup")
+		}
+		if b.MaxConns > 0 {
+			write("max_conns %d %d %s", b.MaxConns, p.QueueSize, p.QueueTimeout)
+		}
+	}
+	for _, n := range []struct {
+		what  string
+		value int64
+	}{
+		{"bounded_load", int64(p.BoundedLoad)}, {"slow_start", int64(p.SlowStart)}, {"panic", int64(p.Panic)},
+		{"keep_at_least", int64(p.KeepAtLeast)},
+	} {
+		if n.value != 0 {
+			write("%s %d", n.what, n.value)
+		}
+	}
+	if p.Cookie != "" {
+		write("cookie %q", p.Cookie)
 	}
 }
 

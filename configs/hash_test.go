@@ -52,6 +52,13 @@ func TestHashIsOfWhatMustBeEqual(t *testing.T) {
 		{"10.0.1.21:8080", "10.0.1.21:8081"},
 		{`10.0.1.21:8080"`, `10.0.1.21:8080", weight: 2`},
 		{"name: web1", "name: web9"},
+		{"least-conn", "p2c"},
+		{"least-conn", "least-conn\n    slow_start: 10s"},
+		{"least-conn", "least-conn\n    panic: 50%"},
+		{"least-conn", "least-conn\n    keep_at_least: 1"},
+		{"least-conn", "least-conn\n    sticky: {cookie: srv}"},
+		{`10.0.1.21:8080"`, `10.0.1.21:8080", backup: true`},
+		{`10.0.1.21:8080"`, `10.0.1.21:8080", max_conns: 7`},
 	} {
 		if hashOf(t, strings.Replace(full(t), pair[0], pair[1], 1)) == base {
 			t.Errorf("the hash is the same with %q", pair[1])
@@ -93,6 +100,17 @@ func TestHashIgnoresOrderAndOwnAddresses(t *testing.T) {
 	two = strings.NewReplacer("10.0.1.21", "10.0.1.22", "10.0.1.22", "10.0.1.21").Replace(two)
 	if hashOf(t, one) != hashOf(t, two) {
 		t.Errorf("the hashes differ:\n%s\n%s", one, two)
+	}
+}
+
+func TestHashTellsMaglevWithABoundFromOneWithout(t *testing.T) {
+	maglev := strings.Replace(full(t), "least-conn", "maglev", 1)
+	if hashOf(t, maglev) == hashOf(t, strings.Replace(maglev, "maglev", "maglev\n    bounded_load: 150%", 1)) {
+		t.Error("the hash is the same with bounded_load")
+	}
+	limited := strings.Replace(full(t), `10.0.1.21:8080"`, `10.0.1.21:8080", max_conns: 7`, 1)
+	if hashOf(t, limited) == hashOf(t, strings.Replace(limited, "least-conn", "least-conn\n    queue: {timeout: 1s}", 1)) {
+		t.Error("the hash is the same with another queue")
 	}
 }
 

@@ -16,8 +16,8 @@ func laterKey(path string) string {
 		return "plain connections to backends; TLS in probes by health.tls"
 	case "listeners[].max_conns", "listeners[].max_conns_per_client", "listeners[].rate_limit", "listeners[].acl", "listeners[].limits":
 		return "no limits on clients; use nftables on the hosts"
-	case "pools[].max_conns", "pools[].backends[].max_conns", "pools[].queue":
-		return "no limits per backend; balance: least-conn spreads the load"
+	case "pools[].max_conns":
+		return "max_conns of each backend"
 	case "pools[].send_proxy":
 		return "pools[].proxy_protocol"
 	case "listeners[].access_log", "log.access", "access_log":
@@ -26,13 +26,15 @@ func laterKey(path string) string {
 		return "protocol tcp and http"
 	case "listeners[].http2", "listeners[].h2c", "listeners[].alpn":
 		return "HTTP/1.1"
-	case "pools[].sticky", "pools[].cookie", "pools[].hash":
-		return "balance: round-robin and least-conn"
+	case "pools[].cookie":
+		return "sticky: {cookie: NAME}"
+	case "pools[].hash":
+		return "balance: source-hash and maglev, by the client's address"
 	case "pools[].retries", "pools[].retry":
 		return "a built-in rule: another backend is tried when the connect fails"
-	case "pools[].on_down", "pools[].slow_start", "pools[].keep_at_least", "pools[].ejection", "pools[].panic", "pools[].init":
+	case "pools[].on_down", "pools[].ejection", "pools[].init":
 		return "health with rise and fall"
-	case "pools[].backends[].backup", "pools[].backends[].track", "pools[].backends[].state":
+	case "pools[].backends[].track", "pools[].backends[].state":
 		return "weight, and health to take a backend out"
 	case "pools[].health.send", "pools[].health.expect", "pools[].health.command", "pools[].health.service":
 		return "health types tcp, http and none"
@@ -50,11 +52,6 @@ func laterValue(path, value string) bool {
 	case "listeners[].protocol":
 		switch value {
 		case "udp", "tls", "https", "http2", "h2", "h2c", "grpc":
-			return true
-		}
-	case "pools[].balance":
-		switch value {
-		case "p2c", "random", "source-hash", "maglev":
 			return true
 		}
 	case "pools[].health.type":

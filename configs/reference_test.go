@@ -177,10 +177,16 @@ listeners:
 pools:
   - name: web
     health: {type: http, port: 8081, host: www.example.org, expect_body: ok, tls: true, tls_ca_file: /etc/tandem/backends-ca.pem}
+    slow_start: 30s
+    panic: 30%
+    keep_at_least: 1
+    sticky: {cookie: srv}
     backends:
-      - {name: web1, address: 10.0.1.21:8080}
+      - {name: web1, address: 10.0.1.21:8080, max_conns: 500}
       - {name: web2, address: 10.0.1.22:8080, weight: 2}
   - name: postgres
+    balance: source-hash
+    bounded_load: 150%
     proxy_protocol: v2
     backends: [{name: pg1, address: "[2001:db8:1::31]:5432"}]
 track:

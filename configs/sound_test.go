@@ -79,11 +79,19 @@ func soundPool(t *testing.T, p Pool, must func(bool, string, any), usable func(n
 	t.Helper()
 	names := make(map[string]bool)
 	must(len(p.Backends) > 0 && p.Balance != "" && p.ConnectTimeout > 0, "a pool has no backends, balance or time-out", p)
+	primaries := 0
 	for _, b := range p.Backends {
+		if !b.Backup {
+			primaries++
+		}
+		must(b.MaxConns >= 0 && (b.MaxConns == 0 || p.QueueTimeout > 0), "a full backend has no queue", p)
 		usable(b.Address, "a backend")
 		must(validName(b.Name) && !names[b.Name] && b.Weight >= 1 && b.Weight <= 256, "a backend has no name of its own or no weight", b)
 		names[b.Name] = true
 	}
+	must(primaries > 0 && p.KeepAtLeast <= primaries && p.Panic <= 100, "rules cannot be kept", p)
+	must(!p.Balance.ByClient() || p.SlowStart == 0, "hashes move while a share grows", p)
+	must(p.BoundedLoad == 0 || p.BoundedLoad > 100, "the bound leaves connections over", p)
 	h := p.Health
 	if h.Type == health.None {
 		return

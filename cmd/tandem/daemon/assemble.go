@@ -39,7 +39,7 @@ func assemble(w World, cfg *configs.Config, version Version, log hclog.Logger) (
 	if err != nil {
 		return nil, err
 	}
-	pools := pool.NewSet(poolConfigs(cfg))
+	pools := pool.NewSet(poolConfigs(cfg, c.key))
 	pools.SetLogger(log.Named("pool"))
 	prx, err := proxy.New(proxy.Config{Listeners: cfg.Listeners, Drain: cfg.Drain, Listen: w.Listen, Dial: w.Dial}, pools, log.Named("proxy"))
 	if err != nil {
@@ -157,9 +157,10 @@ func greeting(p configs.Pool) []byte {
 	return proxyheader.Append(nil, p.ProxyProtocol, netip.AddrPort{}, netip.AddrPort{})
 }
 
-func poolConfigs(cfg *configs.Config) []pool.Config {
+func poolConfigs(cfg *configs.Config, key []byte) []pool.Config {
 	var cs []pool.Config
 	for _, p := range cfg.Pools {
+		p.Secret = key
 		cs = append(cs, p.Config)
 	}
 	return cs
