@@ -46,6 +46,7 @@ func (c *checker) readListeners(bs *blocks[fileListener]) []proxy.ListenerConfig
 		if c.need(f.block, "protocol", f.Protocol.set, "tcp or http"); f.Protocol.set {
 			l.Protocol = choice(c, f.Protocol, "", proxy.TCP, proxy.HTTP)
 		}
+		c.listenerTLS(f, &l)
 		if f.Pool.set {
 			if l.Pool = c.name(f.Pool); l.Pool != "" {
 				c.used = append(c.used, located[string]{f.Pool.place, l.Pool})
@@ -57,7 +58,7 @@ func (c *checker) readListeners(bs *blocks[fileListener]) []proxy.ListenerConfig
 			l.MaxBody = max(0, c.bodySize(f.MaxBody)) // unlimited is the default
 			l.ErrorPages = c.errorPages(f)
 			c.routes(f, &l)
-		} else if !f.Pool.set {
+		} else if !f.Pool.set && len(l.Names) == 0 {
 			c.need(f.block, "pool", false, "the name of a pool below pools")
 		}
 		if l.Bind.IsValid() {
@@ -197,6 +198,7 @@ func (c *checker) readPools(bs *blocks[filePool]) []Pool {
 		if p.Name != "" {
 			c.pools = append(c.pools, located[string]{f.Name.place, p.Name})
 		}
+		p.TLS = c.poolTLS(&f.TLS)
 		p.Health = c.health(&f.Health)
 		p.Backends = c.readBackends(f)
 		c.balancing(f, &p)

@@ -96,6 +96,39 @@ type fileListener struct {
 	Routes       blocks[fileRoute]     `key:"routes"`
 	LenientPaths scalar                `key:"lenient_paths"`
 	ErrorPages   blocks[fileErrorPage] `key:"error_pages"`
+
+	TLS fileListenerTLS  `key:"tls"`
+	SNI blocks[fileName] `key:"sni"`
+}
+
+// fileListenerTLS is one word, or a mapping.
+type fileListenerTLS struct {
+	block
+	word         scalar
+	Certificates blocks[fileCertificate] `key:"certificates"`
+	ClientCAFile scalar                  `key:"client_ca_file"`
+	MinVersion   scalar                  `key:"min_version"`
+}
+
+type fileCertificate struct {
+	block
+	CertFile scalar `key:"cert_file"`
+	KeyFile  scalar `key:"key_file"`
+}
+
+type fileName struct {
+	block
+	Names list   `key:"names"`
+	Pool  scalar `key:"pool"`
+}
+
+type filePoolTLS struct {
+	block
+	ServerName scalar `key:"server_name"`
+	CAFile     scalar `key:"ca_file"`
+	Insecure   scalar `key:"insecure"`
+	CertFile   scalar `key:"cert_file"`
+	KeyFile    scalar `key:"key_file"`
 }
 
 type filePool struct {
@@ -104,6 +137,7 @@ type filePool struct {
 	Balance        scalar              `key:"balance"`
 	ConnectTimeout scalar              `key:"connect_timeout"`
 	ProxyProtocol  scalar              `key:"proxy_protocol"`
+	TLS            filePoolTLS         `key:"tls"`
 	Health         fileHealth          `key:"health"`
 	Backends       blocks[fileBackend] `key:"backends"`
 	BoundedLoad    scalar              `key:"bounded_load"`

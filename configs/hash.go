@@ -59,6 +59,9 @@ func Hash(c *Config) uint64 {
 		}
 		hashRoutes(write, &l)
 	}
+	for i := range ls {
+		hashTLS(h, &ls[i])
+	}
 	ps := slices.Clone(c.Pools)
 	slices.SortFunc(ps, func(a, b Pool) int { return cmp.Compare(a.Name, b.Name) })
 	for i := range ps {
@@ -67,11 +70,28 @@ func Hash(c *Config) uint64 {
 	return h.Sum64()
 }
 
+// hashTLS writes what clients see of a listener's TLS. Where the files are is for each node.
+func hashTLS(w io.Writer, l *proxy.ListenerConfig) {
+	write := func(format string, args ...any) { _, _ = fmt.Fprintf(w, format+"\n", args...) }
+	if t := l.TLS; t != nil {
+		write("tls %q %d %t %t", l.Name, len(t.Certificates), t.OnlyTLS13, t.ClientCAFile != "")
+	}
+	if l.Passthrough {
+		write("passthrough %q", l.Name)
+	}
+	for _, n := range l.Names {
+		write("names %q %q", n.Names, n.Pool)
+	}
+}
+
 func hashPool(w io.Writer, p *Pool) {
 	write := func(format string, args ...any) { _, _ = fmt.Fprintf(w, format+"\n", args...) }
 	write("pool %q %s %d", p.Name, p.Balance, p.ConnectTimeout)
 	if p.ProxyProtocol != "" {
 		write("proxy protocol %s", p.ProxyProtocol)
+	}
+	if t := p.TLS; t != nil {
+		write("pool tls %q %t", t.ServerName, t.Insecure)
 	}
 	h := &p.Health
 	write("health %s %d %d %d %d %d %d", h.Type, h.Interval, h.FastInterval, h.Timeout, h.Rise, h.Fall, h.Port)

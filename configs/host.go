@@ -5,6 +5,9 @@ import (
 	"net/netip"
 	"os"
 	"syscall"
+	"time"
+
+	"github.com/tandem-lb/tandem/proxy/certs"
 )
 
 // Host tells facts of the machine that a file is checked on. A function that is nil is a fact that is not known, and
@@ -15,6 +18,8 @@ type Host struct {
 	Interface func(name string) error      // nil: it exists
 	Key       func(path string) error      // nil: the key can be used; CheckKey
 	File      func(path string) error      // nil: it can be read
+	// Certificate is nil if the certificate in one file can be served with the key in the other.
+	Certificate func(certFile, keyFile string) error
 }
 
 // ThisHost is the machine that we are on.
@@ -33,6 +38,10 @@ func ThisHost() Host {
 				return err
 			}
 			return f.Close()
+		},
+		Certificate: func(certFile, keyFile string) error {
+			_, err := certs.Load(certs.Files{Cert: certFile, Key: keyFile}, time.Now())
+			return err
 		},
 	}
 }

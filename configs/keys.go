@@ -81,8 +81,7 @@ func knownKeys() []string {
 			switch t := f.into.(type) {
 			case interface{ element() any }:
 				walk(p+"[]", t.element())
-			case filler:
-			default:
+			case holder:
 				walk(p, t)
 			}
 		}

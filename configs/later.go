@@ -10,10 +10,8 @@ func laterKey(path string) string {
 		return "one cluster.key_file"
 	case "cluster.notify", "vip.notify":
 		return "notify at the top level of the file"
-	case "certificates", "tls", "listeners[].tls", "listeners[].certificates":
-		return "protocol: tcp, which passes TLS through to the backends"
-	case "pools[].tls", "pools[].backends[].tls":
-		return "plain connections to backends; TLS in probes by health.tls"
+	case "pools[].backends[].tls":
+		return "tls of the whole pool"
 	case "listeners[].max_conns", "listeners[].max_conns_per_client", "listeners[].rate_limit", "listeners[].acl", "listeners[].limits":
 		return "no limits on clients; use nftables on the hosts"
 	case "pools[].max_conns":
@@ -51,7 +49,7 @@ func laterValue(path, value string) bool {
 	switch path {
 	case "listeners[].protocol":
 		switch value {
-		case "udp", "tls", "https", "http2", "h2", "h2c", "grpc":
+		case "udp", "http2", "h2", "h2c", "grpc":
 			return true
 		}
 	case "pools[].health.type":

@@ -79,7 +79,7 @@ func keysIn(t *testing.T, file string) []string {
 			}
 		}
 		levels = append(levels, level{indent, join(parent, strings.SplitN(body, ":", 2)[0])})
-		if slices.Contains([]string{"listeners", "pools", "backends", "paths", "more", "interfaces", "gateways", "scripts", "processes", "files", "notify", "routes", "headers", "error_pages"}, strings.SplitN(body, ":", 2)[0]) {
+		if slices.Contains([]string{"listeners", "pools", "backends", "paths", "more", "interfaces", "gateways", "scripts", "processes", "files", "notify", "routes", "headers", "error_pages", "certificates", "sni"}, strings.SplitN(body, ":", 2)[0]) {
 			levels[len(levels)-1].path += "[]"
 		}
 	}
@@ -171,11 +171,18 @@ listeners:
       - {name: user, path_regexps: "^/~([a-z]+)/?$", rewrite: {path: /users/$1}}
       - {name: maintenance, while_file: /etc/tandem/maintenance, respond: {status: 503, file: /etc/tandem/maintenance.html, content_type: text/html; charset=utf-8}}
       - {name: ping, paths: /ping, respond: {status: 200, body: pong}}
+  - name: secure
+    bind: 10.0.0.10:443
+    protocol: http
+    pool: web
+    tls: {certificates: [{cert_file: /etc/tandem/www.example.org.pem, key_file: /etc/tandem/www.example.org.key}], client_ca_file: /etc/tandem/clients-ca.pem}
+  - {name: by-name, bind: 10.0.0.10:8443, protocol: tcp, tls: passthrough, sni: [{names: [www.example.org, "*.example.net"], pool: web}]}
   - {name: postgres, bind: 10.0.0.10:5432, protocol: tcp, pool: postgres, idle_timeout: never}
   - {name: web6, bind: "[2001:db8::10]:80", protocol: http, pool: web}
   - {name: inside, bind: 192.0.2.10:5432, protocol: tcp, pool: postgres}
 pools:
   - name: web
+    tls: {server_name: www.example.org, ca_file: /etc/tandem/backends-ca.pem, cert_file: /etc/tandem/to-backends.pem, key_file: /etc/tandem/to-backends.key}
     health: {type: http, port: 8081, host: www.example.org, expect_body: ok, tls: true, tls_ca_file: /etc/tandem/backends-ca.pem}
     slow_start: 30s
     panic: 30%

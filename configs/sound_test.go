@@ -68,7 +68,7 @@ func sound(t *testing.T, c *Config) {
 	names, binds := make(map[string]bool), make(map[netip.AddrPort]bool)
 	for _, l := range c.Listeners {
 		usable(l.Bind, "a listener's bind")
-		must(validName(l.Name) && !names[l.Name] && !binds[l.Bind] && (pools[l.Pool] || l.Pool == "" && len(l.Routes) > 0), "a listener has no name, bind or pool of its own", l)
+		must(validName(l.Name) && !names[l.Name] && !binds[l.Bind] && (pools[l.Pool] || l.Pool == "" && len(l.Routes)+len(l.Names) > 0), "a listener has no name, bind or pool of its own", l)
 		names[l.Name], binds[l.Bind] = true, true
 		must(l.IdleTimeout != 0 && (l.Protocol == proxy.TCP) == (l.HalfCloseTimeout != 0), "a default is missing", l)
 		must((l.Protocol == proxy.HTTP) == (l.HeaderTimeout != 0 && l.BodyTimeout != 0 && l.ResponseTimeout != 0 && l.MaxHeader > 0), "a default is missing", l)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tandem-lb/tandem/proxy/http1"
+	"github.com/tandem-lb/tandem/proxy/sni"
 )
 
 // client is a connection of a client to an http listener. Its goroutine reads a request, has it answered
@@ -19,7 +20,8 @@ type client struct {
 	peer     netip.AddrPort
 	local    netip.AddrPort // what the peer has connected to
 	trusted  bool
-	served   int // requests answered
+	served   int    // requests answered
+	name     string // of the server that the client asked for by TLS
 
 	idle atomic.Bool // waiting for a request
 	over atomic.Bool // cut
@@ -64,7 +66,7 @@ func (c *client) serve() {
 	defer l.open.Add(-1)
 	defer c.in.drop()
 	// The connection counts as busy until its first request is answered.
-	for c.await() {
+	for c.handshake() && c.await() {
 		if c.served > 0 {
 			l.busy(1)
 		}
@@ -116,6 +118,10 @@ func (c *client) request() bool {
 	size, err := c.header()
 	if err == nil {
 		err = w.req.Parse(c.in.pending()[:size])
+	}
+	if err == nil && c.name != "" && len(w.req.Authority) > 0 && !sni.IsHost(w.req.Authority, c.name) {
+		c.refuse(w, 421, "the TLS connection was opened for another host")
+		return false
 	}
 	if err == nil {
 		return c.exchange(w, size)
@@ -236,7 +242,12 @@ func (c *client) gone() bool {
 	if c.over.Load() {
 		return true
 	}
-	if len(c.in.pending()) > 0 || c.in.raw == nil || c.in.quiet() {
+	switch {
+	case len(c.in.pending()) > 0 || c.in.raw == nil:
+		return false
+	case c.in.secure != nil:
+		return closed(c.in.raw)
+	case c.in.quiet():
 		return false
 	}
 	return c.in.err != nil || c.in.n == 0

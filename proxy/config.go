@@ -56,6 +56,12 @@ type ListenerConfig struct {
 	ErrorPages []ErrorPage
 	// LenientPaths lets encoded slashes and empty segments in paths through (http with Routes only).
 	LenientPaths bool
+	// TLS is what clients are met with; nil: plain.
+	TLS *TLS
+	// Passthrough reads the server's name out of what a TLS client sends first, chooses the pool by it (Names; Pool, which may be
+	// empty, for all other clients) and passes everything on as it is (tcp only).
+	Passthrough bool
+	Names       []NamedPool
 }
 
 // ErrorPage is a file that is the body of answers of those statuses.
@@ -67,6 +73,8 @@ type ErrorPage struct {
 // Config is the whole of the forwarding part.
 type Config struct {
 	Listeners []ListenerConfig
+	// Key is the cluster's key, of which the keys of TLS session tickets are derived; nil: each node has its own.
+	Key []byte
 	// Drain bounds how long sessions may go on after a stop was asked for; zero: 30 s.
 	Drain time.Duration
 	// Listen opens a listener and Dial connects to a backend; nil: TCP of this host. For simulations.

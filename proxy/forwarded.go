@@ -14,8 +14,15 @@ func (c *client) appendForwarded(dst []byte, r *http1.Request) []byte {
 	}
 	dst = append(dst, "X-Forwarded-For: "...)
 	dst = c.peer.Addr().AppendTo(dst)
-	dst = append(dst, "\r\nX-Forwarded-Proto: http\r\n"...)
-	return appendForwardedHost(dst, r)
+	dst = append(dst, "\r\n"...)
+	return appendForwardedHost(c.appendForwardedProto(dst), r)
+}
+
+func (c *client) appendForwardedProto(dst []byte) []byte {
+	if c.in.secure != nil {
+		return append(dst, "X-Forwarded-Proto: https\r\n"...)
+	}
+	return append(dst, "X-Forwarded-Proto: http\r\n"...)
 }
 
 func appendForwardedHost(dst []byte, r *http1.Request) []byte {
@@ -36,7 +43,7 @@ func (c *client) extendForwarded(dst []byte, r *http1.Request) []byte {
 	}
 	proto := r.AppendFields(dst, http1.Set(http1.ForwardedProto))
 	if len(proto) == len(dst) {
-		proto = append(dst, "X-Forwarded-Proto: http\r\n"...)
+		proto = c.appendForwardedProto(dst)
 	}
 	dst = proto
 	host := r.AppendFields(dst, http1.Set(http1.ForwardedHost))

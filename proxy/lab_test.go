@@ -55,24 +55,49 @@ func freeAddr(t *testing.T) netip.AddrPort {
 
 func newLab(t *testing.T, cfg ListenerConfig, backends ...netip.AddrPort) *lab {
 	t.Helper()
+	return newLabOf(t, Config{Listeners: []ListenerConfig{cfg}}, webPool(backends...))
+}
+
+// webPool is a pool called web of the backends a, b and so on.
+func webPool(backends ...netip.AddrPort) pool.Config {
 	pc := pool.Config{Name: "web"}
 	for i, a := range backends {
 		pc.Backends = append(pc.Backends, pool.BackendConfig{Name: string(rune('a' + i)), Address: a})
 	}
-	return newLabOn(t, cfg, pc)
+	return pc
 }
 
 // newLabOn is newLab with pools of which the first is the listener's.
 func newLabOn(t *testing.T, cfg ListenerConfig, pools ...pool.Config) *lab {
 	t.Helper()
-	l := &lab{t: t, pools: pool.NewSet(pools), log: &syncBuffer{}}
-	if !cfg.Bind.IsValid() {
-		cfg.Bind = freeAddr(t)
+	return newLabOf(t, Config{Listeners: []ListenerConfig{cfg}}, pools...)
+}
+
+// newLabOf is newLab with all of the configuration. The first listener's pool is the first one, unless it has one.
+func newLabOf(t *testing.T, cfg Config, pools ...pool.Config) *lab {
+	t.Helper()
+	l := newClosedLab(t, cfg, pools...)
+	if st := l.proxy.Snapshot()[0]; !st.Open {
+		t.Fatalf("listener did not open: %+v", st)
 	}
-	cfg.Name, cfg.Pool, l.addr = "front", pools[0].Name, cfg.Bind.String()
+	return l
+}
+
+// newClosedLab is newLabOf for a listener that may not open.
+func newClosedLab(t *testing.T, cfg Config, pools ...pool.Config) *lab {
+	t.Helper()
+	l := &lab{t: t, pools: pool.NewSet(pools), log: &syncBuffer{}}
+	front := &cfg.Listeners[0]
+	if !front.Bind.IsValid() {
+		front.Bind = freeAddr(t)
+	}
+	if !front.Passthrough {
+		front.Pool = pools[0].Name
+	}
+	front.Name, l.addr, cfg.Drain = "front", front.Bind.String(), time.Second
 	log := hclog.New(&hclog.LoggerOptions{Output: l.log, Level: hclog.Debug})
 	var err error
-	l.proxy, err = New(Config{Listeners: []ListenerConfig{cfg}, Drain: time.Second}, l.pools, log)
+	l.proxy, err = New(cfg, l.pools, log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,9 +122,6 @@ func newLabOn(t *testing.T, cfg ListenerConfig, pools ...pool.Config) *lab {
 		}
 	})
 	<-l.proxy.Changed()
-	if st := l.proxy.Snapshot()[0]; !st.Open {
-		t.Fatalf("listener did not open: %+v", st)
-	}
 	return l
 }
 

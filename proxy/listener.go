@@ -15,6 +15,7 @@ import (
 
 	"github.com/tandem-lb/tandem/proxy/pool"
 	"github.com/tandem-lb/tandem/proxy/route"
+	"github.com/tandem-lb/tandem/proxy/sni"
 )
 
 const (
@@ -41,11 +42,13 @@ type ListenerStatus struct {
 type listener struct {
 	proxy *Proxy
 	cfg   ListenerConfig
-	pool  *pool.Pool   // nil if routes answer everything
+	pool  *pool.Pool   // nil if routes answer everything, or other names than those of passthrough are refused
 	table *route.Table // nil without routes
 	ways  []way        // of the routes, and the listener's own
 	pages map[int]page // of errors, by status
 	log   hclog.Logger
+	tls   *termination          // nil: plain
+	names sni.Names[*pool.Pool] // of passthrough
 
 	visits visits
 	// headerless are refused connections from proxies that should send a PROXY header.
@@ -65,6 +68,9 @@ func newListener(p *Proxy, cfg ListenerConfig, table *route.Table, ways []way) *
 	l := &listener{proxy: p, cfg: cfg, pool: ways[len(ways)-1].pool, table: table, ways: ways, log: p.log.With("listener", cfg.Name)}
 	l.readPages()
 	l.look()
+	if cfg.TLS != nil {
+		l.tls = newTermination(cfg, p.key, l.log)
+	}
 	return l
 }
 
@@ -81,6 +87,11 @@ func (l *listener) snapshot() ListenerStatus {
 // run keeps the listener open until ctx is done. s and err are what the first attempt to open it gave.
 func (l *listener) run(ctx context.Context, s net.Listener, err error) {
 	for attempt := 0; ; attempt++ {
+		if err == nil && l.tls != nil {
+			if err = l.tls.load(time.Now()); err != nil {
+				_ = s.Close()
+			}
+		}
 		if err == nil {
 			l.set(true, "")
 			l.log.Info("listening", "addr", l.cfg.Bind)
@@ -208,6 +219,9 @@ func (l *listener) admit(conn net.Conn, peer netip.AddrPort) {
 
 // session returns the session of a client that has connected to an address of ours, and its goroutine.
 func (l *listener) session(conn net.Conn, peer, local netip.AddrPort) (session, func()) {
+	if l.tls != nil {
+		conn = serverConn(conn, l.tls.config.Load())
+	}
 	if l.cfg.Protocol == HTTP {
 		c := newClient(l, conn, peer)
 		c.local = local

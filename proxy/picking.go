@@ -43,5 +43,8 @@ func (t *tunnel) gone() bool {
 	if ended {
 		return true
 	}
+	if t.client.secure != nil {
+		return t.client.raw != nil && closed(t.client.raw)
+	}
 	return len(t.client.pending()) == 0 && t.client.raw != nil && !t.client.quiet() && t.client.err != nil
 }

@@ -18,10 +18,12 @@ import (
 // Proxy is all listeners with the sessions of their clients.
 type Proxy struct {
 	drain     time.Duration
+	key       []byte                                                      // the cluster's
 	listen    func(context.Context, netip.AddrPort) (net.Listener, error) // nil: TCP sockets
 	log       hclog.Logger
 	listeners []*listener
 	upstreams map[*pool.Backend]*upstream // read only after New
+	outward   []*outward                  // so, too
 	buffers   buffers
 	works     sync.Pool // of *work
 
@@ -31,6 +33,7 @@ type Proxy struct {
 	closing  atomic.Bool
 	changed  chan struct{}
 	opening  sync.Mutex // held while sockets are opened, which is done by one at a time
+	looking  sync.Mutex // held while files are looked at
 
 	stop     chan struct{} // closed by Shutdown: drain
 	cut      chan struct{} // closed by Shutdown: its patience has ended
@@ -45,7 +48,7 @@ type Proxy struct {
 // listener that cannot be served.
 func New(cfg Config, pools *pool.Set, log hclog.Logger) (*Proxy, error) {
 	p := &Proxy{
-		drain: cfg.Drain, listen: cfg.Listen, log: log, upstreams: make(map[*pool.Backend]*upstream),
+		drain: cfg.Drain, key: cfg.Key, listen: cfg.Listen, log: log, upstreams: make(map[*pool.Backend]*upstream),
 		changed: make(chan struct{}, 1),
 		stop:    make(chan struct{}), cut: make(chan struct{}), done: make(chan struct{}),
 	}
@@ -71,23 +74,29 @@ func New(cfg Config, pools *pool.Set, log hclog.Logger) (*Proxy, error) {
 			continue
 		}
 		names[lc.Name] = true
-		p.listeners = append(p.listeners, newListener(p, lc, table, ways))
-		for _, w := range ways {
-			p.reach(w.pool, cfg.Dial)
+		l := newListener(p, lc, table, ways)
+		p.listeners = append(p.listeners, l)
+		errs = append(errs, l.nameServers(pools))
+		for _, backends := range l.pools() {
+			p.reach(backends, cfg.Dial)
 		}
 	}
 	return p, errors.Join(errs...)
 }
 
-// reach makes what is kept for the backends of a pool, which may be nil.
+// reach makes what is kept for the backends of a pool, unless it is there.
 func (p *Proxy) reach(backends *pool.Pool, dial func(context.Context, netip.AddrPort) (net.Conn, error)) {
-	if backends == nil {
-		return
-	}
+	var secure *outward
 	for _, b := range backends.Backends() {
-		if p.upstreams[b] == nil {
-			p.upstreams[b] = newUpstream(p, backends, b, dial)
+		if p.upstreams[b] != nil {
+			continue
 		}
+		if cfg := backends.TLS(); cfg != nil && secure == nil {
+			secure = newOutward(*cfg, p.log.With("pool", backends.Name()))
+			p.outward = append(p.outward, secure)
+		}
+		p.upstreams[b] = newUpstream(p, backends, b, dial)
+		p.upstreams[b].tls = secure
 	}
 }
 
@@ -109,6 +118,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 	defer rest.Wait()
 	defer stopTidying()
 	rest.Go(func() { p.tidy(tidying) })
+	rest.Go(func() { p.watchFiles(tidying) })
 
 	select {
 	case <-ctx.Done():

@@ -77,7 +77,7 @@ func newWays(cfg *ListenerConfig, pools *pool.Set) (*route.Table, []way, error) 
 		}
 		ways = append(ways, w)
 	}
-	if own.pool == nil && (cfg.Pool != "" || !all) {
+	if own.pool == nil && (cfg.Pool != "" || !all && !cfg.Passthrough) {
 		errs = append(errs, fmt.Errorf("there is no pool %q", cfg.Pool))
 	}
 	return table, append(ways, own), errors.Join(errs...)
@@ -138,6 +138,9 @@ func (c *client) routed(w *work) (done, keep bool) {
 
 // scheme is by which scheme a request was made, as far as we can know.
 func (c *client) scheme(r *http1.Request) string {
+	if c.in.secure != nil {
+		return "https"
+	}
 	if c.trusted {
 		for i := range r.Fields {
 			if f := &r.Fields[i]; f.Kind == http1.ForwardedProto && string(r.Value(f)) == "https" {

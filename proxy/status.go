@@ -35,10 +35,10 @@ func statusText(status int) string {
 		return "URI Too Long"
 	case 417:
 		return "Expectation Failed"
-	case 421:
-		return "Misdirected Request"
 	case 429:
 		return "Too Many Requests"
+	case 421:
+		return "Misdirected Request"
 	case 431:
 		return "Request Header Fields Too Large"
 	case 451:

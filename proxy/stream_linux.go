@@ -43,8 +43,10 @@ var (
 // SetReadDeadline and reset.
 type stream struct {
 	net.Conn
-	tcp     *net.TCPConn // nil in tests, where the connection is a pipe
+	tcp     *net.TCPConn // nil with TLS, and in tests, where the connection is a pipe
 	raw     syscall.RawConn
+	secure  *secureConn // nil without TLS
+	first   [1]byte     // of what is read by TLS
 	buffers *buffers
 	buf     []byte
 	r, w    int // what was read and not consumed is buf[r:w]
@@ -59,7 +61,8 @@ type stream struct {
 
 func (s *stream) init(conn net.Conn, b *buffers) {
 	s.Conn, s.buffers = conn, b
-	tcp, ok := conn.(*net.TCPConn)
+	s.secure, _ = conn.(*secureConn)
+	tcp, ok := plain(conn).(*net.TCPConn)
 	if !ok {
 		return
 	}
@@ -67,7 +70,10 @@ func (s *stream) init(conn net.Conn, b *buffers) {
 	if err != nil {
 		return
 	}
-	s.tcp, s.raw = tcp, raw
+	s.raw = raw
+	if s.secure == nil {
+		s.tcp = tcp
+	}
 	s.tryRead, s.tryPeek = s.readOnce, s.peekOnce
 }
 
@@ -119,7 +125,10 @@ func (s *stream) room() bool {
 // fill waits for bytes and adds them to the pending ones. The error is io.EOF at the end, errTimeout when
 // the read deadline has passed, errFull without room.
 func (s *stream) fill() error {
-	if s.raw == nil {
+	switch {
+	case s.secure != nil && s.buf == nil:
+		return s.fillFirst()
+	case s.secure != nil || s.raw == nil:
 		if !s.room() {
 			return errFull
 		}
@@ -135,6 +144,19 @@ func (s *stream) fill() error {
 	}
 	s.w += s.n
 	return s.err
+}
+
+// fillFirst waits by TLS for one byte, which needs no buffer, and then reads those that have come with it.
+func (s *stream) fillFirst() error {
+	n, err := s.Read(s.first[:])
+	if n == 0 {
+		return readError(err)
+	}
+	s.room()
+	s.buf[0] = s.first[0]
+	s.w, _ = s.secure.readNow(s.buf[1:]) // if there is an error, the next read finds it too
+	s.w++
+	return nil
 }
 
 // readOnce reads without waiting; false means that there is nothing yet, and then it leaves no empty buffer behind.
@@ -172,7 +194,8 @@ func readError(err error) error {
 }
 
 // quiet reports whether the connection is open and has nothing to read: the state in which an idle
-// connection to a backend can be used again, and that of a client who waits. It does not wait.
+// connection to a backend can be used again, and that of a client who waits. It does not wait. By TLS, a connection that
+// is not quiet may have lost a byte.
 func (s *stream) quiet() bool {
 	if s.r < s.w {
 		return false
@@ -180,12 +203,22 @@ func (s *stream) quiet() bool {
 	if s.raw == nil {
 		return true
 	}
-	return s.raw.Control(func(fd uintptr) { s.tryPeek(fd) }) == nil && errors.Is(s.err, unix.EAGAIN)
+	if s.raw.Control(func(fd uintptr) { s.tryPeek(fd) }) != nil || !errors.Is(s.err, unix.EAGAIN) {
+		return false
+	}
+	if s.secure == nil {
+		return true
+	}
+	n, err := s.secure.readNow(s.first[:])
+	return n == 0 && errors.Is(readError(err), errTimeout)
 }
 
 // readable reports whether bytes can be read without waiting.
 func (s *stream) readable() bool {
-	return s.r < s.w || s.raw != nil && !s.quiet() && s.err == nil && s.n > 0
+	if s.r < s.w {
+		return true
+	}
+	return s.raw != nil && s.raw.Control(func(fd uintptr) { s.tryPeek(fd) }) == nil && s.err == nil && s.n > 0
 }
 
 func (s *stream) peekOnce(fd uintptr) bool {
@@ -217,6 +250,10 @@ func (s *stream) by(t time.Time) {
 func (s *stream) reset() { resetConn(s.Conn) }
 
 func resetConn(c net.Conn) {
+	if s, ok := c.(*secureConn); ok {
+		s.Reset()
+		return
+	}
 	if t, ok := c.(interface{ SetLinger(int) error }); ok {
 		_ = t.SetLinger(0)
 	}

@@ -98,7 +98,12 @@ func (t *tunnel) serve() {
 	defer l.open.Add(-1)
 	defer l.busy(-1)
 	began := time.Now()
-	conn, lease, err := t.connect()
+	to, err := t.destination()
+	var conn net.Conn
+	var lease pool.Lease
+	if err == nil {
+		conn, lease, err = t.connect(to)
+	}
 	if err != nil {
 		t.end(err.Error(), true)
 		l.log.Debug("session refused", "addr", t.peer, "reason", err)
@@ -107,7 +112,7 @@ func (t *tunnel) serve() {
 	backend := lease.Backend()
 	defer lease.Done(nil)
 	setUserTimeout(conn, l.cfg.IdleTimeout)
-	if tcp, ok := conn.(*net.TCPConn); ok {
+	if tcp, ok := plain(conn).(*net.TCPConn); ok {
 		_ = tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true})
 	}
 	t.carry(conn, backend)
@@ -117,13 +122,13 @@ func (t *tunnel) serve() {
 	}
 }
 
-// connect picks a backend and connects to it, to another one if that fails.
-func (t *tunnel) connect() (net.Conn, pool.Lease, error) {
+// connect picks a backend of a pool and connects to it, to another one if that fails.
+func (t *tunnel) connect(to *pool.Pool) (net.Conn, pool.Lease, error) {
 	l, wants := t.listener, pool.Request{Client: t.peer.Addr()}
 	var tried [maxTries]*pool.Backend
 	var last error
-	for n := range triesOf(l.pool) {
-		lease, err := l.proxy.pick(l.pool, wants, t.gone, tried[:n])
+	for n := range triesOf(to) {
+		lease, err := l.proxy.pick(to, wants, t.gone, tried[:n])
 		if err != nil {
 			if last != nil {
 				err = last

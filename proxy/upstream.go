@@ -33,7 +33,11 @@ type upstream struct {
 	backend *pool.Backend
 	addr    string
 	origin  proxyheader.Version
-	connect func(ctx context.Context, network, addr string) (net.Conn, error)
+	limit   time.Duration // of connecting, with TLS's handshake
+	tls     *outward      // nil: plain
+	// distrusted: the last handshake failed.
+	distrusted atomic.Bool
+	connect    func(ctx context.Context, network, addr string) (net.Conn, error)
 
 	mu   sync.Mutex // guards idle
 	idle []*backendConn
@@ -42,7 +46,7 @@ type upstream struct {
 func newUpstream(p *Proxy, backends *pool.Pool, b *pool.Backend, dial func(context.Context, netip.AddrPort) (net.Conn, error)) *upstream {
 	// Every use of a connection has its own time limit, so keep-alive by the kernel is left to tunnels.
 	d := &net.Dialer{Timeout: backends.ConnectTimeout(), KeepAlive: -1}
-	u := &upstream{proxy: p, backend: b, addr: b.Address().String(), origin: backends.ProxyProtocol(), connect: d.DialContext}
+	u := &upstream{proxy: p, backend: b, addr: b.Address().String(), origin: backends.ProxyProtocol(), limit: backends.ConnectTimeout(), connect: d.DialContext}
 	if dial != nil {
 		u.connect = func(ctx context.Context, _, _ string) (net.Conn, error) {
 			ctx, cancel := context.WithTimeout(ctx, backends.ConnectTimeout())
@@ -55,17 +59,20 @@ func newUpstream(p *Proxy, backends *pool.Pool, b *pool.Backend, dial func(conte
 
 // dial opens a new connection for a client that has connected to at.
 func (u *upstream) dial(client, at netip.AddrPort) (net.Conn, error) {
+	until := time.Now().Add(u.limit)
 	c, err := u.connect(u.proxy.dialing, "tcp", u.addr)
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
-	if u.origin == proxyheader.None {
-		return c, nil
+	if u.origin != proxyheader.None {
+		// So little never waits on a new connection.
+		if _, err := c.Write(proxyheader.Append(nil, u.origin, client, at)); err != nil {
+			_ = c.Close()
+			return nil, fmt.Errorf("send the PROXY header: %w", err)
+		}
 	}
-	// So little never waits on a new connection.
-	if _, err := c.Write(proxyheader.Append(nil, u.origin, client, at)); err != nil {
-		_ = c.Close()
-		return nil, fmt.Errorf("send the PROXY header: %w", err)
+	if u.tls != nil {
+		return u.tls.open(c, u, until)
 	}
 	return c, nil
 }
@@ -190,7 +197,7 @@ func (p *Proxy) tidy(ctx context.Context) {
 // setUserTimeout has the kernel end a connection whose other side takes nothing for that long. It
 // replaces write deadlines, which lose bytes when splicing and cost a timer for every write.
 func setUserTimeout(c net.Conn, d time.Duration) {
-	t, ok := c.(*net.TCPConn)
+	t, ok := plain(c).(*net.TCPConn)
 	if !ok {
 		return
 	}

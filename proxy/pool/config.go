@@ -74,6 +74,8 @@ type Config struct {
 	// ProxyProtocol is the version of the PROXY header that each connection to a backend begins with, so that the backend learns
 	// where the client came from; zero: none. HTTP requests of different clients then share no connections.
 	ProxyProtocol proxyheader.Version
+	// TLS is how backends are spoken to; nil: plain.
+	TLS *TLS
 }
 
 // BackendConfig describes one backend.

@@ -30,6 +30,7 @@ type Pool struct {
 	balance   Balance
 	connect   time.Duration
 	origin    proxyheader.Version
+	tls       *TLS
 	bounded   int
 	slowStart time.Duration
 	rules     rules
