@@ -28,7 +28,7 @@ type Config struct {
 	// Preempt lets this node take over from a leader of lower priority after PreemptDelay (default 30 s). Off by default: a returning node changes nothing.
 	Preempt      bool
 	PreemptDelay time.Duration
-	// Failover is how long a peer may be silent before it counts as gone: 50 ms..10 s; default 200 ms. Beats go out every Failover/20.
+	// Failover is how long a peer may be silent before it counts as gone: 50 ms..10 s; default 200 ms. Beats go out every Failover/14.
 	Failover time.Duration
 	// Settle is how long a starting node listens before it may claim; default 1 s.
 	Settle time.Duration

@@ -169,7 +169,7 @@ func (n *Node) Alive(now time.Time) bool {
 const leaveWait = 2 * time.Second
 
 // breath is the longest that the loop sleeps: a small part of the silence budget, so that a loop that stands still is told from one that has nothing to do.
-func (n *Node) breath() time.Duration { return max(n.Policy.Failover/8, 5*time.Millisecond) }
+func (n *Node) breath() time.Duration { return max(n.Policy.Failover*3/20, 5*time.Millisecond) }
 
 // Run turns the loop until ctx ends and the VIP has been handed over or released.
 func (n *Node) Run(ctx context.Context) error {

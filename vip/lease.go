@@ -29,9 +29,9 @@ type lease struct {
 // slack is what the clock may say more than the budget while the kernel says that the lease ran on: the kernel's timers do not run while the host is suspended.
 const slack = 20 * time.Millisecond
 
-// renewals is how often the kernel is asked to prolong a lease before it would end. There are 20 beats in that time; every other one is enough, and a lease that
+// renewals is how often the kernel is asked to prolong a lease before it would end. There are 14 beats in that time; every other one is enough, and a lease that
 // is a beat older only ends earlier after the last beat, never later.
-const renewals = 14
+const renewals = 10
 
 // errLate means that a claim took longer than the lease that it asked for.
 var errLate = errors.New("the claim came too late after its decision")

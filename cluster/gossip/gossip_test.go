@@ -68,8 +68,8 @@ func TestDeadNodeIsLostAndLeavingNodeHasLeft(t *testing.T) {
 		for a.state("lb2") != Lost && time.Since(died) < 5*time.Second {
 			pass(10 * time.Millisecond)
 		}
-		if took := time.Since(died); took > 600*time.Millisecond {
-			t.Errorf("noticed after %s, want at most 600ms", took)
+		if took := time.Since(died); took > 1200*time.Millisecond {
+			t.Errorf("noticed after %s, want at most 1.2s", took)
 		}
 		t.Logf("noticed after %s", time.Since(died))
 		synctest.Wait()
@@ -80,7 +80,7 @@ func TestDeadNodeIsLostAndLeavingNodeHasLeft(t *testing.T) {
 }
 
 func TestBothFindEachOtherAgainAfterACut(t *testing.T) {
-	for _, length := range []time.Duration{time.Second, 20 * time.Second, 2 * time.Minute} {
+	for _, length := range []time.Duration{2 * time.Second, 20 * time.Second, 2 * time.Minute} {
 		t.Run(length.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var net gossiptest.Network

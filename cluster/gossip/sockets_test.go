@@ -3,6 +3,8 @@ package gossip
 import (
 	"context"
 	"errors"
+	"io"
+	"log"
 	"net"
 	"net/netip"
 	"strings"
@@ -119,5 +121,24 @@ func TestMutePeerDelaysNobody(t *testing.T) {
 	n.leave() // while its join waits for an answer
 	if took := time.Since(began); took > streamBudget/2 {
 		t.Errorf("leaving took %s", took)
+	}
+}
+
+// A packet takes about as much memory as it is long: otherwise gossip alone keeps the garbage collector busy.
+func TestPacketsTakeLittleMemory(t *testing.T) {
+	at := freePort(t, "127.0.0.13")
+	s, err := openSockets(t.Context(), at, log.New(io.Discard, "", 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.WriteTo([]byte("hello"), at.String()); err != nil {
+		t.Fatal(err)
+	}
+	p := <-s.PacketCh()
+	if string(p.Buf) != "hello" || p.From.String() != at.String() || cap(p.Buf) > 1<<10 {
+		t.Errorf("%q from %s, taking %d bytes", p.Buf, p.From, cap(p.Buf))
+	}
+	if err := s.Shutdown(); err != nil {
+		t.Error(err)
 	}
 }

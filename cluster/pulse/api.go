@@ -12,7 +12,7 @@ type Config struct {
 	Bind  netip.AddrPort   // UDP
 	Peers []netip.AddrPort // where the others' beats are received
 	Key   []byte           // 32 bytes; nil: unauthenticated (insecure)
-	Every time.Duration    // between beats; Failover/20
+	Every time.Duration    // between beats; Failover/14
 	// Failover is the silence budget: HearsMe is false after half of it; an oversleep of this thread is added to it.
 	Failover time.Duration
 	// Tick runs on the beat thread just before each beat is sent, and must not block: it renews the gate. When it returns false no beat is sent

@@ -146,8 +146,7 @@ func (s *socket) Read(b []byte) (Arrival, bool, error) {
 	}
 	s.msg.SetIovlen(1)
 	s.msg.SetControllen(len(s.oob))
-	// Raw, since it does not block: the thread keeps its place in Go's scheduler.
-	n, _, e := unix.RawSyscall(unix.SYS_RECVMSG, uintptr(s.fd), uintptr(unsafe.Pointer(&s.msg)), unix.MSG_DONTWAIT)
+	n, _, e := keeping(unix.SYS_RECVMSG, uintptr(s.fd), uintptr(unsafe.Pointer(&s.msg)), unix.MSG_DONTWAIT, 0, 0, 0)
 	switch e {
 	case 0:
 	case unix.EAGAIN:
@@ -205,7 +204,7 @@ func (s *socket) Write(b []byte, to netip.AddrPort) error {
 	if err != nil {
 		return err
 	}
-	_, _, e := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(s.fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)),
+	_, _, e := keeping(unix.SYS_SENDTO, uintptr(s.fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)),
 		unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, uintptr(unsafe.Pointer(&s.to)), n)
 	if e != 0 {
 		return fmt.Errorf("sendto: %w", e)

@@ -62,7 +62,7 @@ func newCommon(w World, cfg *configs.Config, version Version, hash uint64, log h
 func (c *common) pulse(w World, cfg *configs.Config, votes *pulse.Votes) pulse.Config {
 	return pulse.Config{
 		Node: cfg.Node, Boot: c.boot, Bind: next(cfg.Cluster.Bind), Peers: nextAll(cfg.Cluster.Peers), Key: c.key,
-		Cluster: cfg.Cluster.Name, Every: cfg.Cluster.Failover / 20, Failover: cfg.Cluster.Failover,
+		Cluster: cfg.Cluster.Name, Every: cfg.Cluster.Failover / beats, Failover: cfg.Cluster.Failover,
 		Transport: w.Beats, Paths: beatPaths(cfg), Votes: votes,
 	}
 }

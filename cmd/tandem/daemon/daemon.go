@@ -32,6 +32,7 @@ func Run(ctx context.Context, cfg *configs.Config, version Version, log hclog.Lo
 	}
 	// The thread that beats has real-time priority, but to run Go code it needs a processor of Go's too: one more than the others can take.
 	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
+	collectRarely()
 	if err := comeFirst(); err != nil {
 		log.Warn("other processes may keep this node from running when the host is overloaded: start it with Nice=-20, or allow it with LimitNICE=-20", "err", err)
 	}
