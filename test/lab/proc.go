@@ -107,24 +107,34 @@ func (h *Host) Thaw() {
 	}
 }
 
-// Kill is "kill -9 of everything": every process in the host is frozen first, so that none sees another die, and then killed. It returns
-// when all of them are gone. A paused host resumes for it, since the frozen do not die, and runs nothing of its own meanwhile.
+// Kill is "kill -9 of everything": every process in the host stands still first, so that none sees another die, and is then killed. It
+// returns when all of them are gone. Whom to kill is looked up before, which takes longer than dying. A paused host resumes for it, since the
+// frozen do not die, and runs nothing of its own meanwhile.
 func (h *Host) Kill() {
-	h.freeze()
-	for _, g := range h.paused() {
-		_ = h.resume(g) // who heals the fault is told
-	}
-	pids := childrenFirst(h.freeze())
-	for _, pid := range pids {
-		_ = unix.Kill(pid, unix.SIGKILL)
-	}
-	for _, p := range h.started() {
-		if slices.Contains(pids, p.Pid()) {
-			<-p.done // so that its exit status is there as well
+	for pids := h.Pids(); len(pids) > 0; pids = h.Pids() { // again: a process may have forked while we looked
+		pids = childrenFirst(pids)
+		signal(pids, unix.SIGSTOP)
+		for _, g := range h.paused() {
+			_ = h.resume(g) // who heals the fault is told
+		}
+		for slices.ContainsFunc(pids, running) {
+			time.Sleep(100 * time.Microsecond) // the signal takes its time
+		}
+		signal(pids, unix.SIGKILL)
+		for _, p := range h.started() {
+			if slices.Contains(pids, p.Pid()) {
+				<-p.done // so that its exit status is there as well
+			}
+		}
+		for slices.ContainsFunc(pids, func(pid int) bool { return !dead(pid) }) {
+			time.Sleep(time.Millisecond)
 		}
 	}
-	for slices.ContainsFunc(pids, func(pid int) bool { return !dead(pid) }) {
-		time.Sleep(time.Millisecond)
+}
+
+func signal(pids []int, s unix.Signal) {
+	for _, pid := range pids {
+		_ = unix.Kill(pid, s)
 	}
 }
 
