@@ -42,10 +42,10 @@ func unreached(err error) error {
 	return err
 }
 
-// wornOut reports whether an attempt has failed because the backend had closed a connection that idled, unseen by us. That
-// is nobody's fault, and the same backend is asked again.
-func wornOut(conn *backendConn, v verdict, err error) bool {
-	return conn.asked && (v == unsent || v == unanswered) && !errors.Is(err, errDeaf) && !errors.Is(err, errTimeout) &&
+// wornOut reports whether an attempt on a connection that had been used before has failed because the backend had closed it while it idled,
+// unseen by us. That is nobody's fault, and the same backend is asked again.
+func wornOut(v verdict, err error) bool {
+	return (v == unsent || v == unanswered) && !errors.Is(err, errDeaf) && !errors.Is(err, errTimeout) &&
 		!errors.Is(err, errWentDown)
 }
 

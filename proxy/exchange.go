@@ -79,8 +79,9 @@ func (c *client) attempts(w *work, kept bool) bool {
 			n++
 			continue
 		}
-		v, err := c.attempt(w, conn, lease, kept)
-		idled := wornOut(conn, v, err)
+		asked := conn.asked
+		v, err := c.attempt(w, conn, lease, kept) // conn may serve another client now
+		idled := asked && wornOut(v, err)
 		switch {
 		case w.served:
 			lease.Well()
