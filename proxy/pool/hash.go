@@ -7,6 +7,7 @@ import (
 	"hash/fnv"
 	"math"
 	"net/netip"
+	"slices"
 )
 
 // Two nodes agree about the backend of a client without a word between them: all that counts is the client's address, the
@@ -47,10 +48,10 @@ func hashAddr(seed uint64, a netip.Addr) uint64 {
 }
 
 // rendezvous chooses the candidate whose hash together with key is the highest, weighted so that each is chosen by as
-// many keys as its weight says. The order of the others does not depend on it, so a key moves only from the one that is gone.
-func rendezvous(candidates []*Backend, key uint64, equal bool) *Backend {
+// many keys as its weight says (with equal weights the hashes have the order of the scores). The order of the others does not depend on it, so a key moves only from the one that is gone.
+func rendezvous(candidates []*Backend, key uint64) *Backend {
 	best := candidates[0]
-	if equal {
+	if !slices.ContainsFunc(candidates, func(b *Backend) bool { return b.weight != best.weight }) {
 		high := mix(best.hash ^ key)
 		for _, b := range candidates[1:] {
 			if h := mix(b.hash ^ key); h > high {

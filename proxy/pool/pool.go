@@ -215,7 +215,7 @@ func (p *Pool) byClient(candidates []*Backend, client netip.Addr, whole bool) *B
 	}
 	switch {
 	case p.balance == SourceHash || r.table == nil || !candidates[0].serves.Load():
-		return rendezvous(candidates, key, r.equal)
+		return rendezvous(candidates, key)
 	case whole:
 		return r.table.pick(key, func(*Backend) bool { return true })
 	}

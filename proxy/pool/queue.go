@@ -63,6 +63,9 @@ func (p *Pool) Wait(ctx context.Context, r Request, gone func() bool, exclude ..
 		case <-ctx.Done():
 			err = ctx.Err()
 		case <-look.C:
+			if p.returned() {
+				p.readmit()
+			}
 			if !gone() {
 				continue
 			}

@@ -250,3 +250,15 @@ func TestExcludedAndStickyWaitForTheirOwn(t *testing.T) {
 		wg.Wait()
 	})
 }
+
+func TestQueueGetsAnEjectedBackendWhenItsTimeIsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, p, held := full(t, 2, func(c *Config) { c.Ejection = Ejection{After: 1, Time: 1500 * time.Millisecond} })
+		held[1].Done(errors.New("reset"))
+		began := time.Now()
+		l, err := p.Wait(t.Context(), Request{}, never)
+		if took := time.Since(began); err != nil || l.Backend().Name() != "b" || took != 2*time.Second {
+			t.Errorf("%v after %v, want b at the first look after its ejection", err, took)
+		}
+	})
+}

@@ -10,7 +10,6 @@ type rotation struct {
 	serving []*Backend
 	reserve []*Backend // backups, for who was let down by all that serve
 	forced  bool       // some serve although they are down
-	equal   bool       // those that serve have the same weight
 	table   *table     // of those that serve, for Maglev
 }
 
@@ -67,10 +66,7 @@ func (p *Pool) rotate() *rotation {
 		members[i] = b.member()
 	}
 	serving, reserve, forced := arrange(p.rules, members)
-	r := &rotation{serving: p.these(serving), reserve: p.these(reserve), forced: forced, equal: true}
-	for _, b := range r.serving {
-		r.equal = r.equal && b.weight == r.serving[0].weight
-	}
+	r := &rotation{serving: p.these(serving), reserve: p.these(reserve), forced: forced}
 	if p.balance == Maglev && len(r.serving) > 0 {
 		r.table = newTable(r.serving)
 	}
@@ -90,23 +86,42 @@ func (p *Pool) these(at []int) []*Backend {
 func (p *Pool) turn() {
 	next := p.rotate()
 	now := time.Now()
+	serves := make([]bool, len(p.backends))
+	for _, b := range next.serving {
+		serves[b.index] = true
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, b := range p.backends {
-		was, is := b.serves.Load(), slices.Contains(next.serving, b)
-		b.serves.Store(is)
-		if was || !is {
-			continue
+	for i, b := range p.backends {
+		if serves[i] && !b.serves.Load() {
+			p.enter(b, now, next.forced)
 		}
-		// What a backend was owed before it went away is not owed when it comes back.
-		b.current = 0
-		if p.slowStart > 0 && p.rotation != nil {
-			b.warmFrom = now
-			p.warmUntil = now.Add(p.slowStart)
-		}
+		b.serves.Store(serves[i])
 	}
+	p.tell(next)
 	p.rotation = next
 	p.serveQueue()
+}
+
+// enter makes b ready to be picked again. Its share grows only if it has come back by itself. The caller holds mu.
+func (p *Pool) enter(b *Backend, now time.Time, forced bool) {
+	// What a backend was owed before it went away is not owed when it comes back.
+	b.current = 0
+	b.share, b.warmFrom = b.weight*scale, time.Time{}
+	if p.slowStart > 0 && p.rotation != nil && !forced {
+		b.warmFrom = now
+		p.warmUntil = now.Add(p.slowStart)
+	}
+}
+
+// tell logs when verdicts begin not to be believed, and when they are again.
+func (p *Pool) tell(next *rotation) {
+	switch was := p.rotation != nil && p.rotation.forced; {
+	case next.forced && !was:
+		p.log.Warn("too few backends are up to be true, traffic goes to those that are down", "pool", p.name, "serving", len(next.serving))
+	case was && !next.forced:
+		p.log.Info("enough backends are up, verdicts are believed again", "pool", p.name, "serving", len(next.serving))
+	}
 }
 
 // scale is how many parts a weight has while its backend warms up.

@@ -1,11 +1,14 @@
 package pool
 
 import (
+	"bytes"
 	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/hashicorp/go-hclog"
 )
 
 func TestWhoServes(t *testing.T) {
@@ -177,6 +180,31 @@ func TestSlowStartHoldsLeastConnBack(t *testing.T) {
 		// Without it all 20 would go to the one that has nothing yet.
 		if got := p.backends[1].active.Load(); got > 11 {
 			t.Errorf("%d of 20 new connections went to what has just come back, want a tenth of the other's at most", got)
+		}
+	})
+}
+
+// In a panic the few that are up are to be relieved at once.
+func TestWhatIsForcedToServeHasItsWholeShare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, p := of(t, RoundRobin, equal(3), func(c *Config) { c.SlowStart, c.Panic = time.Minute, 50 })
+		var told bytes.Buffer
+		s.SetLogger(hclog.New(&hclog.LoggerOptions{Output: &told}))
+		s.SetUp("web", "a", false, "refused")
+		s.SetUp("web", "b", false, "refused")
+		if got := sequence(t, p, 6); got != "abcabc" {
+			t.Errorf("in a panic: %s, want turns", got)
+		}
+		s.SetUp("web", "a", true, "answered")
+		if got := sequence(t, p, 6); got != "acacac" {
+			t.Errorf("after it: %s; a has served all the time", got)
+		}
+		s.SetUp("web", "b", true, "answered")
+		if got := sequence(t, p, 21); strings.Count(got, "b") != 1 {
+			t.Errorf("b has come back by itself: %s, want a tenth of the others' share", got)
+		}
+		if got := told.String(); strings.Count(got, "too few backends") != 1 || strings.Count(got, "believed again") != 1 {
+			t.Errorf("told:\n%s", got)
 		}
 	})
 }
