@@ -169,10 +169,12 @@ func (r *reporter) listeners() []api.Listener {
 }
 
 func (r *reporter) poolStates() []api.Pool {
-	active := map[[2]string]int64{}
+	pools := map[string]pool.Status{}
+	backends := map[[2]string]pool.BackendStatus{}
 	for _, p := range r.pools.Snapshot() {
+		pools[p.Name] = p
 		for _, b := range p.Backends {
-			active[[2]string{p.Name, b.Name}] = b.Active
+			backends[[2]string{p.Name, b.Name}] = b
 		}
 	}
 	var out []api.Pool
@@ -182,11 +184,13 @@ func (r *reporter) poolStates() []api.Pool {
 		if !ok {
 			i = len(out)
 			at[h.Pool] = i
-			out = append(out, api.Pool{Name: h.Pool})
+			p := pools[h.Pool]
+			out = append(out, api.Pool{Name: h.Pool, Balance: string(p.Balance), Forced: p.Forced, Waiting: p.Waiting})
 		}
+		b := backends[[2]string{h.Pool, h.Backend}]
 		out[i].Backends = append(out[i].Backends, api.Backend{
 			Name: h.Backend, Address: h.Address.String(), State: api.BackendState(h.State), Since: h.Since, Reason: h.Reason,
-			ProbeMS: float64(h.Took.Microseconds()) / 1000, Active: active[[2]string{h.Pool, h.Backend}],
+			ProbeMS: float64(h.Took.Microseconds()) / 1000, Active: b.Active, Max: b.MaxConns, Backup: b.Backup,
 		})
 	}
 	return out

@@ -154,6 +154,9 @@ type Listener struct {
 // Pool is a set of backends.
 type Pool struct {
 	Name     string    `json:"name"`
+	Balance  string    `json:"balance"`
+	Forced   bool      `json:"forced"`  // too few are up to be true: some serve although they are down
+	Waiting  int       `json:"waiting"` // clients in the queue, for all backends are full
 	Backends []Backend `json:"backends"`
 }
 
@@ -166,6 +169,8 @@ type Backend struct {
 	Reason  string       `json:"reason"` // what the newest probe found
 	ProbeMS float64      `json:"probe_ms"`
 	Active  int64        `json:"active"` // sessions now
+	Max     int          `json:"max"`    // sessions at one time; zero: no bound
+	Backup  bool         `json:"backup"` // serves only while no other can
 }
 
 // BackendState says what is known of a backend.

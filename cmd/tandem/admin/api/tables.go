@@ -80,6 +80,9 @@ func (t *text) pools() {
 			if b.State == Down {
 				state = "DOWN"
 			}
+			if b.Backup {
+				state += ", backup"
+			}
 			rows = append(rows, []string{p.Name, b.Name, b.Address, state, moment(b.Since, t.now), strconv.FormatInt(b.Active, 10), b.Reason})
 		}
 	}

@@ -124,6 +124,12 @@ func alarms(s Status) []string {
 		if down(p) == len(p.Backends) {
 			out = append(out, fmt.Sprintf("pool %s has no backend up", p.Name))
 		}
+		if p.Forced {
+			out = append(out, fmt.Sprintf("pool %s: too few backends are up to be true, traffic goes to those that are down (panic, keep_at_least)", p.Name))
+		}
+		if p.Waiting > 0 {
+			out = append(out, fmt.Sprintf("pool %s: %d clients wait, for all backends have max_conns connections", p.Name, p.Waiting))
+		}
 	}
 	return append(out, s.Warnings...)
 }

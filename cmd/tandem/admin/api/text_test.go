@@ -44,7 +44,7 @@ func afterFailover() Status {
 			{Name: "smtp", Bind: "10.0.0.10:25", Protocol: "tcp", Pool: "mail", Open: false, Error: "port 25 is taken by master (process 812)"},
 		},
 		Pools: []Pool{
-			{Name: "web", Backends: []Backend{
+			{Name: "web", Balance: "least-conn", Backends: []Backend{
 				{Name: "web1", Address: "10.0.1.21:8080", State: Up, Since: ago(75 * time.Hour), Reason: "status 200", ProbeMS: 1.2, Active: 400},
 				{Name: "web2", Address: "10.0.1.22:8080", State: Down, Since: ago(26 * time.Hour), Reason: "status 503, want 200-399", Active: 0},
 			}},
@@ -74,6 +74,8 @@ func TestTextReadsWell(t *testing.T) {
 		HearsUs: true, Priority: 200, Version: "0.2.0", ConfigDiffers: true,
 	}}
 	standby.Listeners, standby.Pools, standby.Failovers = standby.Listeners[:1], standby.Pools[:1], nil
+	standby.Pools[0].Forced, standby.Pools[0].Waiting = true, 3
+	standby.Pools[0].Backends[0].Max, standby.Pools[0].Backends[1].Backup = 400, true
 	standby.Warnings = []string{"lb2 runs version 0.2.0, this node 0.1.0", "lb2's file differs in what must be equal on all nodes"}
 
 	nobody := Status{
