@@ -19,6 +19,17 @@ type ballot struct {
 	armed   bool   // there may be tickets in the gate
 	unsure  bool   // the gate could not be shut: only time will tell
 	waits   bool   // for a newer round to be granted
+	// asked is when the newest rounds were asked for, by the boot clock: in the pause of a guest the kernel's own timeouts stand still, and that clock tells.
+	asked [64]struct { // several leases long
+		round uint64
+		at    time.Duration
+	}
+}
+
+// current says whether a round was asked for no longer than a lease ago.
+func (b *ballot) current(round uint64, now, lease time.Duration) bool {
+	a := b.asked[round%uint64(len(b.asked))]
+	return a.round == round && now-a.at <= lease
 }
 
 // errNoVotes means that the gate can be opened only when more votes have come.
@@ -60,6 +71,8 @@ func (l *lease) vote(round uint64, ask bool) (asks, free bool) {
 		l.err = l.note(l.tear(now, fence.Open))
 	}
 	if ask {
+		a := &b.asked[round%uint64(len(b.asked))]
+		a.round, a.at = round, l.clock()
 		err := l.note(l.gate.Arm(ticketOf(round)))
 		if err != nil {
 			l.err = err
@@ -102,6 +115,9 @@ func (l *lease) elect(now time.Duration) error {
 func (l *lease) tear(now time.Duration, to fence.Mode) error {
 	b := &l.ballot
 	b.used = b.granted
+	if !b.current(b.granted, now, l.budget) {
+		return fence.ErrLapsed
+	}
 	var err error
 	if l.mode == fence.Shut {
 		err = l.gate.Open(ticketOf(b.granted), to)

@@ -141,6 +141,20 @@ func TestSuspendedHostLetsGo(t *testing.T) {
 	})
 }
 
+// Votes that were granted before a pause that only the boot clock knows of prolong nothing.
+func TestSuspendedHostWithVotesLetsGo(t *testing.T) {
+	onFake(t, func(s *story, h *viptest.Host) {
+		v := s.vote()
+		v.set(func(v *voting) { v.asks, v.grant = true, true })
+		s.hold(1)
+		s.mute()
+		h.Suspend(time.Second)
+		s.expect("the gate does not know", s.all(s.answers))
+		v.turn(s.keep, time.Now())
+		s.expect("the first turn knows", s.none(s.answers) && s.none(s.serves))
+	})
+}
+
 func TestHostWithoutAGateGoesByTheClock(t *testing.T) {
 	onFake(t, func(s *story, h *viptest.Host) {
 		h.SetNoGate(errors.New("no nftables here"))
