@@ -72,6 +72,7 @@ func (c *client) carryBody(p *bodyPump, conn *backendConn) error {
 			}
 		}
 		c.in.consume(len(b))
+		p.moved.Add(uint64(len(b)))
 		p.left -= int64(len(b))
 		if p.left == 0 {
 			return nil
@@ -95,6 +96,7 @@ func (c *client) carryChunks(p *bodyPump, conn *backendConn) error {
 				return errBodyLarge
 			}
 		}
+		p.moved.Add(uint64(len(data)))
 		out = appendChunk(out, data)
 		if p.chunks.Done() {
 			out = append(out, "0\r\n"...)

@@ -115,6 +115,9 @@ func (c *client) await() bool {
 func (c *client) request() bool {
 	w := c.listener.proxy.borrow()
 	defer c.listener.proxy.giveBack(w)
+	w.begun, w.client = false, c.peer.Addr()
+	w.body.moved.Store(0)
+	w.acc.start(c.listener.logs())
 	size, err := c.header()
 	if err == nil {
 		err = w.req.Parse(c.in.pending()[:size])
@@ -191,7 +194,8 @@ func (c *client) header() (int, error) {
 // refuse answers with an error page and ends the connection.
 func (c *client) refuse(w *work, status int, reason string) {
 	w.out = c.listener.appendPage(w.out[:0], status, reason, w.req.IsHead(), true)
-	_, err := c.in.Write(w.out)
+	n, err := c.in.Write(w.out)
+	w.acc.sent += uint64(n)
 	c.log(w, status, reason, nil)
 	if err == nil {
 		c.linger()
@@ -207,7 +211,8 @@ func (c *client) answer(w *work, status int, reason string) bool {
 
 // sendOwn sends an answer that no backend has given, and reports whether the connection can go on.
 func (c *client) sendOwn(w *work, status int, reason string, keep bool) bool {
-	_, err := c.in.Write(w.out)
+	n, err := c.in.Write(w.out)
+	w.acc.sent += uint64(n)
 	c.log(w, status, reason, nil)
 	if err == nil && !keep {
 		c.linger()
@@ -255,6 +260,9 @@ func (c *client) gone() bool {
 
 // log tells how a request ended; status 0 means that there was none.
 func (c *client) log(w *work, status int, reason string, b *backendConn) {
+	if w.acc.on {
+		c.tell(w, status, reason, b)
+	}
 	log := c.listener.log
 	if !log.IsDebug() {
 		return

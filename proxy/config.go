@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/tandem-lb/tandem/proxy/accesslog"
 	"github.com/tandem-lb/tandem/proxy/route"
 )
 
@@ -54,6 +55,11 @@ type ListenerConfig struct {
 	Routes []route.Config
 	// ErrorPages take the place of the short texts that errors of our own have (http only).
 	ErrorPages []ErrorPage
+	// RequestID is the name of a field by which the backend is told an id of each request: what a trusted proxy has sent in it, or a new
+	// one (http only). Empty: none.
+	RequestID string
+	// NoAccessLog keeps what happens here out of the access log.
+	NoAccessLog bool
 	// LenientPaths lets encoded slashes and empty segments in paths through (http with Routes only).
 	LenientPaths bool
 	// TLS is what clients are met with; nil: plain.
@@ -77,6 +83,8 @@ type Config struct {
 	Key []byte
 	// Drain bounds how long sessions may go on after a stop was asked for; zero: 30 s.
 	Drain time.Duration
+	// AccessLog is where requests and sessions are told; without a File they are not.
+	AccessLog accesslog.Config
 	// Listen opens a listener and Dial connects to a backend; nil: TCP of this host. For simulations.
 	Listen func(ctx context.Context, bind netip.AddrPort) (net.Listener, error)
 	Dial   func(ctx context.Context, to netip.AddrPort) (net.Conn, error)

@@ -21,6 +21,8 @@ func (c *client) exchange(w *work, size int) bool {
 	if c.listener.log.IsDebug() {
 		w.what = string(r.Method) + " " + string(r.Target)
 	}
+	w.acc.note(r, w.began)
+	c.identify(w)
 	c.in.consume(size) // what r points to stays until more is read
 	w.client = c.origin(r)
 	if done, keep := c.routed(w); done {
@@ -39,7 +41,9 @@ func (c *client) exchange(w *work, size int) bool {
 		kept = true
 	}
 	w.body.start(r, &w.way.limits)
-	w.body.complete = kept
+	if w.body.complete = kept; kept {
+		w.body.moved.Store(uint64(max(r.Length, 0)))
+	}
 	keep := c.attempts(w, kept)
 	w.settle()
 	return keep
@@ -70,7 +74,9 @@ func (c *client) attempts(w *work, kept bool) bool {
 			return c.unpicked(w, kept, n > 0, err)
 		}
 		b := lease.Backend()
+		w.acc.picked(b)
 		conn, err := c.connection(w, b, b == stale)
+		w.acc.connected()
 		if err != nil {
 			lease.Done(unreached(err))
 			if tried[n] = b; n == tries-1 || c.over.Load() {
@@ -194,6 +200,9 @@ func (c *client) final(w *work, conn *backendConn) (verdict, error) {
 			return wrong, err
 		}
 		conn.consume(size)
+		if !w.resp.Interim() {
+			w.acc.answering()
+		}
 		switch {
 		case !w.resp.Interim():
 			if w.resp.Status == 101 && !(w.resp.Upgrade && w.req.WebSocket) {
@@ -315,7 +324,7 @@ func (c *client) appendRequest(dst []byte, w *work) []byte {
 		dst = append(dst, host...)
 		dst = append(dst, "\r\n"...)
 	}
-	dst = appendEdited(dst, &r.Header, kinds, w.way.request)
+	dst = c.appendWithID(dst, w, kinds)
 	if len(r.Authority) == 0 && host == "" {
 		dst = append(dst, "Host: "...)
 		dst = c.listener.cfg.Bind.AppendTo(dst)

@@ -232,6 +232,9 @@ func (l *listener) session(conn net.Conn, peer, local netip.AddrPort) (session, 
 	return t, t.serve
 }
 
+// logs reports whether the access log is told of what happens here.
+func (l *listener) logs() bool { return l.proxy.access != nil && !l.cfg.NoAccessLog }
+
 // busy counts what clients wait for.
 func (l *listener) busy(n int64) {
 	l.proxy.active.Add(n)

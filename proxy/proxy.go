@@ -12,6 +12,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/tandem-lb/tandem/proxy/accesslog"
 	"github.com/tandem-lb/tandem/proxy/pool"
 )
 
@@ -25,7 +26,8 @@ type Proxy struct {
 	upstreams map[*pool.Backend]*upstream // read only after New
 	outward   []*outward                  // so, too
 	buffers   buffers
-	works     sync.Pool // of *work
+	works     sync.Pool      // of *work
+	access    *accesslog.Log // nil without one
 
 	active   atomic.Int64
 	accepted atomic.Uint64
@@ -54,6 +56,9 @@ func New(cfg Config, pools *pool.Set, log hclog.Logger) (*Proxy, error) {
 	}
 	if p.drain == 0 {
 		p.drain = defaultDrain
+	}
+	if cfg.AccessLog.File != "" {
+		p.access = accesslog.New(cfg.AccessLog, log)
 	}
 	p.works.New = func() any { return newWork() }
 	p.dialing, p.hangUp = context.WithCancel(context.Background())
@@ -119,6 +124,9 @@ func (p *Proxy) Run(ctx context.Context) error {
 	defer stopTidying()
 	rest.Go(func() { p.tidy(tidying) })
 	rest.Go(func() { p.watchFiles(tidying) })
+	if p.access != nil {
+		rest.Go(func() { _ = p.access.Run(tidying) }) // it has no error to tell
+	}
 
 	select {
 	case <-ctx.Done():

@@ -133,7 +133,8 @@ func (c *client) flush(w *work) error {
 	if len(w.out) == 0 {
 		return nil
 	}
-	_, err := c.in.Write(w.out)
+	n, err := c.in.Write(w.out)
+	w.acc.sent += uint64(n)
 	w.out, w.begun = w.out[:0], true
 	if err != nil {
 		return errClientGone
@@ -203,7 +204,9 @@ func (c *client) writeBoth(w *work, b []byte) error {
 	if err := c.flush(w); err != nil || len(b) == 0 {
 		return err
 	}
-	if _, err := c.in.Write(b); err != nil {
+	n, err := c.in.Write(b)
+	w.acc.sent += uint64(n)
+	if err != nil {
 		return errClientGone
 	}
 	return nil
@@ -218,6 +221,7 @@ func (c *client) splice(w *work, conn *backendConn, left int64) (int64, error) {
 		conn.arm(time.Now(), glance)
 		n, err := c.in.tcp.ReadFrom(&io.LimitedReader{R: conn.tcp, N: left - total})
 		total += n
+		w.acc.sent += uint64(n)
 		switch {
 		case err == nil && total < left:
 			return total, errBroken

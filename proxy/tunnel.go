@@ -14,6 +14,9 @@ import (
 	"github.com/tandem-lb/tandem/proxy/pool"
 )
 
+// cutReason is why a session ended that was cut.
+const cutReason = "drain ended"
+
 var errWentDown = errors.New("backend went down")
 
 // spliceAfter is how many full buffers in a row make a flow a bulk one; spliceChunk is how much is then
@@ -32,6 +35,11 @@ type tunnel struct {
 	client   stream
 	backend  stream
 	up, down flow // towards the backend, towards the client
+
+	// For the access log.
+	to                *pool.Pool // nil before it is known
+	queue, connecting time.Duration
+	tries             int
 
 	mu     sync.Mutex // guards what follows, and the arming of deadlines
 	reason string     // why the tunnel ended; the first one counts
@@ -59,7 +67,7 @@ func newTunnel(l *listener, conn net.Conn, peer netip.AddrPort) *tunnel {
 func (t *tunnel) drain() {}
 
 // cut ends the tunnel; both sides see a reset.
-func (t *tunnel) cut() { t.end("drain ended", true) }
+func (t *tunnel) cut() { t.end(cutReason, true) }
 
 // Reset ends the tunnel because the backend went down.
 func (t *tunnel) Reset() { t.end(errWentDown.Error(), true) }
@@ -106,6 +114,7 @@ func (t *tunnel) serve() {
 	}
 	if err != nil {
 		t.end(err.Error(), true)
+		t.tell(began, nil)
 		l.log.Debug("session refused", "addr", t.peer, "reason", err)
 		return
 	}
@@ -116,6 +125,7 @@ func (t *tunnel) serve() {
 		_ = tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true})
 	}
 	t.carry(conn, backend)
+	t.tell(began, backend)
 	if l.log.IsDebug() {
 		l.log.Debug("session ended", "addr", t.peer, "backend", backend.Name(), "reason", t.why(),
 			"sent", t.up.moved.Load(), "received", t.down.moved.Load(), "took", time.Since(began))
@@ -127,15 +137,21 @@ func (t *tunnel) connect(to *pool.Pool) (net.Conn, pool.Lease, error) {
 	l, wants := t.listener, pool.Request{Client: t.peer.Addr()}
 	var tried [maxTries]*pool.Backend
 	var last error
+	t.to = to
 	for n := range triesOf(to) {
+		began := time.Now()
 		lease, err := l.proxy.pick(to, wants, t.gone, tried[:n])
+		picked := time.Now()
+		t.queue += picked.Sub(began)
 		if err != nil {
 			if last != nil {
 				err = last
 			}
 			return nil, lease, err
 		}
+		t.tries++
 		conn, err := l.proxy.upstreams[lease.Backend()].dial(t.peer, t.local)
+		t.connecting += time.Since(picked)
 		if err == nil {
 			lease.Answered()
 			lease.Well()

@@ -20,6 +20,8 @@ func (c *client) upgrade(w *work, conn *backendConn) verdict {
 		t.cut()
 	}
 	t.carry(conn.Conn, conn.upstream.backend)
+	w.acc.sent += uint64(len(w.out)) + t.down.moved.Load()
+	w.body.moved.Store(t.up.moved.Load())
 	c.log(w, 101, t.why(), conn)
 	return over
 }

@@ -36,6 +36,7 @@ type work struct {
 	target []byte // made by a route
 
 	body bodyPump
+	acc  account
 }
 
 func newWork() *work {
@@ -66,6 +67,7 @@ type bodyPump struct {
 	done     chan struct{} // one message when the goroutine has ended
 	running  bool          // the goroutine's end was not seen yet
 	stop     atomic.Bool   // asks it to end
+	moved    atomic.Uint64 // bytes of the body so far
 	last     atomic.Bool   // it is about to write the last of the body
 	failed   atomic.Bool   // it has ended by the client's fault, and wakes who waits for the answer
 

@@ -28,3 +28,13 @@ func (h *Header) AppendFieldsExcept(dst []byte, kinds Kinds, drop func(name []by
 	}
 	return dst
 }
+
+// Find returns the value of the first field of that name, which is in lower case and of a kind that has none of its own; nil if there is none.
+func (h *Header) Find(name string) []byte {
+	for i := range h.Fields {
+		if f := &h.Fields[i]; f.Kind == Other && !f.Hop && fold(h.Name(f), name) {
+			return h.Value(f)
+		}
+	}
+	return nil
+}
