@@ -62,6 +62,7 @@ func (c *checker) config(f *fileConfig) *Config {
 	cfg.Listeners = c.readListeners(&f.Listeners)
 	cfg.Track = c.track(&f.Track, cfg)
 	cfg.Notify = c.notify(f)
+	cfg.AccessLog = c.accessLog(f)
 	if cfg.Drain > stopTime {
 		c.warn(f.Drain.place, "%s is longer than tandem.service waits for a stop (45s): systemd would kill the daemon; raise TimeoutStopSec= to %s or more (systemctl edit tandem)",
 			brief(cfg.Drain), brief(cfg.Drain+5*time.Second))

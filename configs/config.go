@@ -7,6 +7,7 @@ import (
 	"github.com/tandem-lb/tandem/health"
 	"github.com/tandem-lb/tandem/notify"
 	"github.com/tandem-lb/tandem/proxy"
+	"github.com/tandem-lb/tandem/proxy/accesslog"
 	"github.com/tandem-lb/tandem/proxy/pool"
 	"github.com/tandem-lb/tandem/vip"
 )
@@ -25,6 +26,7 @@ type Config struct {
 	Track     Track
 	Admin     Admin
 	Notify    []notify.Hook
+	AccessLog accesslog.Config
 }
 
 // Log says how to log.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tandem-lb/tandem/proxy"
 	"github.com/tandem-lb/tandem/proxy/pool"
+	"github.com/tandem-lb/tandem/proxy/route"
 	"github.com/tandem-lb/tandem/proxy/proxyheader"
 )
 
@@ -54,10 +55,12 @@ func (c *checker) readListeners(bs *blocks[fileListener]) []proxy.ListenerConfig
 		}
 		c.trust(f, &l)
 		c.timeouts(f, &l)
+		l.NoAccessLog = f.AccessLog.set && !c.flag(f.AccessLog)
 		if l.Protocol == proxy.HTTP {
 			l.MaxBody = max(0, c.bodySize(f.MaxBody)) // unlimited is the default
 			l.ErrorPages = c.errorPages(f)
 			c.routes(f, &l)
+			l.RequestID = c.text(f.RequestID, route.CheckFieldName)
 		} else if !f.Pool.set && len(l.Names) == 0 {
 			c.need(f.block, "pool", false, "the name of a pool below pools")
 		}
@@ -96,7 +99,7 @@ func (c *checker) timeouts(f *fileListener, l *proxy.ListenerConfig) {
 	case proxy.TCP:
 		l.IdleTimeout = c.duration(f.IdleTimeout, session)
 		l.HalfCloseTimeout = c.duration(f.HalfCloseTimeout, span{min: time.Second, max: day, def: time.Minute, never: true})
-		for _, s := range []scalar{f.TunnelTimeout, f.HeaderTimeout, f.BodyTimeout, f.ResponseTimeout, f.MaxHeader, f.MaxBody, f.LenientPaths} {
+		for _, s := range []scalar{f.TunnelTimeout, f.HeaderTimeout, f.BodyTimeout, f.ResponseTimeout, f.MaxHeader, f.MaxBody, f.LenientPaths, f.RequestID} {
 			c.httpOnly(s.set, s.place)
 		}
 		if !l.ProxyProtocol {

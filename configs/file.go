@@ -17,7 +17,16 @@ type fileConfig struct {
 	Pools     blocks[filePool]     `key:"pools"`
 	Track     fileTrack            `key:"track"`
 	Admin     fileAdmin            `key:"admin"`
+	AccessLog fileAccessLog        `key:"access_log"`
 	Notify    blocks[fileNotify]   `key:"notify"`
+}
+
+type fileAccessLog struct {
+	block
+	File   scalar `key:"file"`
+	Format scalar `key:"format"`
+	Buffer scalar `key:"buffer"`
+	Sample scalar `key:"sample"`
 }
 
 type fileNotify struct {
@@ -95,6 +104,8 @@ type fileListener struct {
 
 	Routes       blocks[fileRoute]     `key:"routes"`
 	LenientPaths scalar                `key:"lenient_paths"`
+	RequestID    scalar                `key:"request_id"`
+	AccessLog    scalar                `key:"access_log"`
 	ErrorPages   blocks[fileErrorPage] `key:"error_pages"`
 
 	TLS fileListenerTLS  `key:"tls"`

@@ -11,6 +11,9 @@ func hashRoutes(write func(string, ...any), l *proxy.ListenerConfig) {
 	if l.MaxBody != 0 {
 		write("max body %d", l.MaxBody)
 	}
+	if l.RequestID != "" {
+		write("request id %q", l.RequestID)
+	}
 	if l.LenientPaths {
 		write("lenient paths")
 	}

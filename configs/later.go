@@ -18,8 +18,6 @@ func laterKey(path string) string {
 		return "max_conns of each backend"
 	case "pools[].send_proxy":
 		return "pools[].proxy_protocol"
-	case "listeners[].access_log", "log.access", "access_log":
-		return "the daemon's log only"
 	case "listeners[].responses", "listeners[].flows":
 		return "protocol tcp and http"
 	case "listeners[].http2", "listeners[].h2c", "listeners[].alpn":

@@ -144,6 +144,7 @@ listeners:
     protocol: http
     pool: web
     error_pages: [{statuses: [502, 503, 504], file: /etc/tandem/sorry.html}]
+    request_id: X-Request-ID
     routes:
       - name: shop
         hosts: [shop.example.org, "*.shop.example.org"]
@@ -180,6 +181,7 @@ listeners:
   - {name: postgres, bind: 10.0.0.10:5432, protocol: tcp, pool: postgres, idle_timeout: never}
   - {name: web6, bind: "[2001:db8::10]:80", protocol: http, pool: web}
   - {name: inside, bind: 192.0.2.10:5432, protocol: tcp, pool: postgres}
+access_log: {file: /var/log/tandem/access.log}
 pools:
   - name: web
     tls: {server_name: www.example.org, ca_file: /etc/tandem/backends-ca.pem, cert_file: /etc/tandem/to-backends.pem, key_file: /etc/tandem/to-backends.key}

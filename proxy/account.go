@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"crypto/tls"
 	"encoding/binary"
 	"encoding/hex"
 	"math/rand/v2"
@@ -97,6 +98,13 @@ func (c *client) tell(w *work, status int, reason string, b *backendConn) {
 		Sent: a.sent, Received: w.body.moved.Load(), Retries: max(0, a.tries-1),
 		End: endOf(w, status, reason, b, c.over.Load()), Reason: reason,
 		Active: int(l.proxy.active.Load()), Here: int(l.active.Load()),
+	}
+	if c.in.secure != nil {
+		if c.session == "" {
+			st := c.in.secure.ConnectionState()
+			c.session = tls.VersionName(st.Version) + " " + tls.CipherSuiteName(st.CipherSuite)
+		}
+		r.TLS = c.session
 	}
 	if !w.began.IsZero() {
 		r.Receive = w.began.Sub(a.arrived)

@@ -21,6 +21,7 @@ type client struct {
 	local    netip.AddrPort // what the peer has connected to
 	trusted  bool
 	served   int    // requests answered
+	session  string // version and cipher suite of TLS, for the access log; empty before it was needed
 	name     string // of the server that the client asked for by TLS
 
 	idle atomic.Bool // waiting for a request

@@ -45,7 +45,7 @@ func assemble(w World, cfg *configs.Config, version Version, log hclog.Logger) (
 	}
 	pools := pool.NewSet(poolConfigs(cfg, c.key))
 	pools.SetLogger(log.Named("pool"))
-	prx, err := proxy.New(proxy.Config{Listeners: cfg.Listeners, Key: c.key, Drain: cfg.Drain, Listen: w.Listen, Dial: w.Dial}, pools, log.Named("proxy"))
+	prx, err := proxy.New(proxy.Config{Listeners: cfg.Listeners, Key: c.key, Drain: cfg.Drain, Listen: w.Listen, Dial: w.Dial, AccessLog: cfg.AccessLog}, pools, log.Named("proxy"))
 	if err != nil {
 		return nil, err
 	}
