@@ -8,8 +8,8 @@ import (
 
 	"github.com/tandem-lb/tandem/proxy"
 	"github.com/tandem-lb/tandem/proxy/pool"
-	"github.com/tandem-lb/tandem/proxy/route"
 	"github.com/tandem-lb/tandem/proxy/proxyheader"
+	"github.com/tandem-lb/tandem/proxy/route"
 )
 
 // names notes which names are taken in one list.
