@@ -73,10 +73,15 @@ func (s *sockets) accept() {
 		case err != nil:
 			return
 		default:
+			in := s.door.admit(c)
+			if in == nil {
+				_ = c.Close() // nothing was read
+				continue
+			}
 			select {
-			case s.streams <- c:
+			case s.streams <- in:
 			case <-s.closed:
-				_ = c.Close() // nothing was sent
+				_ = in.Close() // nothing was sent
 				return
 			}
 		}

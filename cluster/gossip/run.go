@@ -68,7 +68,7 @@ func (g *Gossip) transport(ctx context.Context) (memberlist.NodeAwareTransport, 
 	}
 	said := false
 	for {
-		s, err := openSockets(ctx, g.cfg.Bind, g.memberlistLog())
+		s, err := openSockets(ctx, g.cfg.Bind, g.cfg.Peers, g.memberlistLog())
 		if err == nil {
 			return s, nil
 		}

@@ -19,6 +19,7 @@ type sockets struct {
 	log     *stdlog.Logger
 	udp     *net.UDPConn
 	tcp     *net.TCPListener
+	door    *door
 	packets chan *memberlist.Packet
 	streams chan net.Conn
 	readers sync.WaitGroup
@@ -36,7 +37,7 @@ var _ memberlist.NodeAwareTransport = (*sockets)(nil)
 const queue = 1 << 20
 
 // openSockets binds UDP and TCP. The error tells a missing address (EADDRNOTAVAIL) from a taken one (EADDRINUSE).
-func openSockets(ctx context.Context, bind netip.AddrPort, log *stdlog.Logger) (*sockets, error) {
+func openSockets(ctx context.Context, bind netip.AddrPort, peers []netip.AddrPort, log *stdlog.Logger) (*sockets, error) {
 	tcp, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(bind))
 	if err != nil {
 		return nil, err
@@ -47,7 +48,7 @@ func openSockets(ctx context.Context, bind netip.AddrPort, log *stdlog.Logger) (
 	}
 	_ = udp.SetReadBuffer(queue) // better to have than not to have
 	s := &sockets{
-		local: bind, log: log, udp: udp, tcp: tcp,
+		local: bind, log: log, door: newDoor(peers), udp: udp, tcp: tcp,
 		packets: make(chan *memberlist.Packet), streams: make(chan net.Conn), closed: make(chan struct{}), conns: map[*stream]struct{}{},
 	}
 	s.ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))

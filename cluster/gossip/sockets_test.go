@@ -127,7 +127,7 @@ func TestMutePeerDelaysNobody(t *testing.T) {
 // A packet takes about as much memory as it is long: otherwise gossip alone keeps the garbage collector busy.
 func TestPacketsTakeLittleMemory(t *testing.T) {
 	at := freePort(t, "127.0.0.13")
-	s, err := openSockets(t.Context(), at, log.New(io.Discard, "", 0))
+	s, err := openSockets(t.Context(), at, nil, log.New(io.Discard, "", 0))
 	if err != nil {
 		t.Fatal(err)
 	}

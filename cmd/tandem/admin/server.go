@@ -11,14 +11,13 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
-	"golang.org/x/net/netutil"
 
 	"github.com/tandem-lb/tandem/cmd/tandem/admin/api"
 )
 
 const (
-	// maxConns bounds the connections that are served at once; the next ones wait in the kernel's queue.
-	maxConns = 32
+	// maxConns bounds the connections that are served at once.
+	maxConns = 64
 	// timeout bounds the reading of a request and the writing of an answer.
 	timeout = 5 * time.Second
 	// maxHeader bounds a request's header in bytes.
@@ -56,11 +55,11 @@ func (s *Server) Run(ctx context.Context) error {
 
 // Serve is Run on a listener of the caller's, which it closes.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
-	l = netutil.LimitListener(knowing{l}, maxConns)
+	guests := &room{Listener: knowing{l}, most: maxConns}
 	running := &running{}
 	srv := &http.Server{
-		Handler:           running.wrap(s.handler()),
-		ConnContext:       withCaller,
+		Handler:           running.wrap(guests.serving(s.handler())),
+		ConnContext:       known,
 		ReadHeaderTimeout: timeout,
 		ReadTimeout:       timeout,
 		WriteTimeout:      timeout,
@@ -69,7 +68,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		ErrorLog:          s.log.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Debug}),
 	}
 	failed := make(chan error, 1)
-	go func() { failed <- srv.Serve(l) }()
+	go func() { failed <- srv.Serve(guests) }()
 	var err error
 	select {
 	case err = <-failed:
