@@ -17,6 +17,7 @@ type Protocol string
 const (
 	TCP  Protocol = "tcp"
 	HTTP Protocol = "http"
+	UDP  Protocol = "udp"
 )
 
 // ListenerConfig describes one place where clients connect. A zero duration means its default; a
@@ -27,8 +28,13 @@ type ListenerConfig struct {
 	Protocol Protocol
 	Pool     string
 	// IdleTimeout ends a TCP session in which no byte moved either way, at most a quarter late; default 1 h. Of an
-	// http listener: how long a keep-alive connection may wait for its next request; default 60 s.
+	// http listener: how long a keep-alive connection may wait for its next request; default 60 s. Of a udp listener: how long a flow
+	// may be silent; default 60 s.
 	IdleTimeout time.Duration
+	// Responses ends a UDP flow when each datagram of the client has had so many answers; zero: flows end by IdleTimeout only.
+	Responses int
+	// MaxConns bounds the flows of a udp listener; default 10,000.
+	MaxConns int
 	// TunnelTimeout is IdleTimeout for upgraded (websocket) connections of an http listener; default 1 h.
 	TunnelTimeout time.Duration
 	// HalfCloseTimeout bounds the silence of a TCP session of which one side has said that it sends no more; default 1 min.
@@ -94,12 +100,14 @@ type Config struct {
 const (
 	defaultIdle      = time.Hour
 	defaultKeepAlive = time.Minute
+	defaultFlow      = time.Minute
 	defaultHalfClose = time.Minute
 	defaultHeader    = 5 * time.Second
 	defaultBody      = 30 * time.Second
 	defaultResponse  = 30 * time.Second
 	defaultDrain     = 30 * time.Second
 	defaultMaxHeader = 32 << 10
+	defaultFlows     = 10_000
 	// forever stands for "no bound": longer than any process runs.
 	forever = 10 * 365 * 24 * time.Hour
 )
@@ -107,8 +115,15 @@ const (
 // withDefaults returns l with every zero replaced by its default and every negative duration by forever.
 func (l ListenerConfig) withDefaults() ListenerConfig {
 	idle := defaultIdle
-	if l.Protocol == HTTP {
+	switch l.Protocol {
+	case HTTP:
 		idle = defaultKeepAlive
+	case UDP:
+		idle = defaultFlow
+		if l.MaxConns <= 0 {
+			l.MaxConns = defaultFlows
+		}
+	case TCP:
 	}
 	for _, d := range []struct {
 		value *time.Duration

@@ -10,15 +10,25 @@ import (
 	"strings"
 )
 
+// States in the kernel's tables of sockets.
+const (
+	tcpListen      = "0A" // TCP_LISTEN
+	udpUnconnected = "07" // TCP_CLOSE
+)
+
 // portHolder tells which process listens where addr wants to, as "nginx (pid 812)"; empty if it cannot be
 // known, which for other users' processes needs root.
-func portHolder(addr netip.AddrPort) string {
-	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+func portHolder(protocol Protocol, addr netip.AddrPort) string {
+	tables, state := []string{"/proc/net/tcp", "/proc/net/tcp6"}, tcpListen
+	if protocol == UDP {
+		tables, state = []string{"/proc/net/udp", "/proc/net/udp6"}, udpUnconnected
+	}
+	for _, table := range tables {
 		f, err := os.Open(table)
 		if err != nil {
 			continue
 		}
-		inode := listenInode(f, addr)
+		inode := listenInode(f, state, addr)
 		f.Close()
 		if inode != "" {
 			return socketHolder(inode)
@@ -29,11 +39,11 @@ func portHolder(addr netip.AddrPort) string {
 
 // listenInode finds the socket that listens on addr, or on its port for all addresses, in a table
 // as in /proc/net/tcp.
-func listenInode(table *os.File, addr netip.AddrPort) string {
+func listenInode(table *os.File, state string, addr netip.AddrPort) string {
 	lines := bufio.NewScanner(table)
 	for lines.Scan() {
 		f := strings.Fields(lines.Text())
-		if len(f) < 10 || f[3] != "0A" { // 0A is TCP_LISTEN
+		if len(f) < 10 || f[3] != state {
 			continue
 		}
 		local, ok := procAddr(f[1])

@@ -2,11 +2,14 @@ package proxy
 
 import (
 	"context"
+	"io"
 	"net"
 	"os"
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tandem-lb/tandem/proxy/udp"
 )
 
 const (
@@ -29,17 +32,25 @@ const (
 // A socket gets the lowest free descriptor, and package net knows no way to move it: making a connection of a
 // descriptor that was accepted by hand costs a dozen system calls, a sixth of a whole short request. So
 // all lower descriptors are taken for the moment of opening. One goroutine at a time may do that.
-func openAll(ctx context.Context, cfgs ...ListenerConfig) ([]net.Listener, []error) {
+func openAll(ctx context.Context, cfgs ...ListenerConfig) ([]io.Closer, []error) {
 	release := fillDescriptors()
 	defer release()
-	opened, errs := make([]net.Listener, len(cfgs)), make([]error, len(cfgs))
+	opened, errs := make([]io.Closer, len(cfgs)), make([]error, len(cfgs))
 	for i, cfg := range cfgs {
 		opened[i], errs[i] = open(ctx, cfg)
 	}
 	return opened, errs
 }
 
-func open(ctx context.Context, cfg ListenerConfig) (net.Listener, error) {
+// open opens a listener's socket: a net.Listener or a *udp.Socket.
+func open(ctx context.Context, cfg ListenerConfig) (io.Closer, error) {
+	if cfg.Protocol == UDP {
+		s, err := udp.Open(cfg.Bind)
+		if err != nil {
+			return nil, err
+		}
+		return s, nil
+	}
 	network := "tcp4"
 	if a := cfg.Bind.Addr(); a.Is6() && !a.Is4In6() {
 		network = "tcp6"

@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"sync"
@@ -16,6 +17,7 @@ import (
 	"github.com/tandem-lb/tandem/proxy/pool"
 	"github.com/tandem-lb/tandem/proxy/route"
 	"github.com/tandem-lb/tandem/proxy/sni"
+	"github.com/tandem-lb/tandem/proxy/udp"
 )
 
 const (
@@ -37,6 +39,8 @@ type ListenerStatus struct {
 	Accepted uint64 // connections since the start
 	Active   int    // TCP sessions; HTTP requests in flight, as in Proxy.Active
 	Sessions int    // connections now
+	// Datagrams are counts of a udp listener, of which Accepted, Active and Sessions count flows.
+	Datagrams udp.Stats
 }
 
 type listener struct {
@@ -51,6 +55,7 @@ type listener struct {
 	names sni.Names[*pool.Pool] // of passthrough
 
 	visits visits
+	relay  *udp.Relay // of a udp listener, else nil
 	// headerless are refused connections from proxies that should send a PROXY header.
 	headerless sampled
 
@@ -71,21 +76,29 @@ func newListener(p *Proxy, cfg ListenerConfig, table *route.Table, ways []way) *
 	if cfg.TLS != nil {
 		l.tls = newTermination(cfg, p.key, l.log)
 	}
+	if cfg.Protocol == UDP {
+		l.relay = l.newRelay()
+	}
 	return l
 }
 
 func (l *listener) snapshot() ListenerStatus {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return ListenerStatus{
+	s := ListenerStatus{
 		Name: l.cfg.Name, Bind: l.cfg.Bind, Protocol: l.cfg.Protocol, Pool: l.cfg.Pool,
 		Open: l.up, Error: l.err,
 		Accepted: l.accepted.Load(), Active: int(l.active.Load()), Sessions: int(l.open.Load()),
 	}
+	if l.relay != nil {
+		s.Datagrams = l.relay.Stats()
+		s.Active, s.Sessions = s.Datagrams.Flows, s.Datagrams.Flows
+	}
+	return s
 }
 
 // run keeps the listener open until ctx is done. s and err are what the first attempt to open it gave.
-func (l *listener) run(ctx context.Context, s net.Listener, err error) {
+func (l *listener) run(ctx context.Context, s io.Closer, err error) {
 	for attempt := 0; ; attempt++ {
 		if err == nil && l.tls != nil {
 			if err = l.tls.load(time.Now()); err != nil {
@@ -113,7 +126,7 @@ func (l *listener) run(ctx context.Context, s net.Listener, err error) {
 }
 
 // reopen opens the listener again, once it is known that the address can be had.
-func (l *listener) reopen(ctx context.Context) (net.Listener, error) {
+func (l *listener) reopen(ctx context.Context) (io.Closer, error) {
 	if l.proxy.listen == nil {
 		probe, err := open(ctx, l.cfg)
 		if err != nil {
@@ -138,7 +151,7 @@ func (l *listener) failed(err error, attempt int) {
 		if known != "" && attempt%lookAgain != 0 {
 			return
 		}
-		if holder := portHolder(l.cfg.Bind); holder != "" {
+		if holder := portHolder(l.cfg.Protocol, l.cfg.Bind); holder != "" {
 			reason += ": " + holder + " has it"
 		}
 	}
@@ -160,7 +173,11 @@ func (l *listener) set(up bool, reason string) bool {
 }
 
 // serve accepts until ctx is done or the socket is broken.
-func (l *listener) serve(ctx context.Context, s net.Listener) error {
+func (l *listener) serve(ctx context.Context, socket io.Closer) error {
+	if s, ok := socket.(*udp.Socket); ok {
+		return l.relay.Run(ctx, s)
+	}
+	s := socket.(net.Listener)
 	stop := context.AfterFunc(ctx, func() { _ = s.Close() })
 	defer stop()
 	defer s.Close()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"sync"
@@ -71,8 +72,8 @@ func New(cfg Config, pools *pool.Set, log hclog.Logger) (*Proxy, error) {
 		case err != nil:
 			errs = append(errs, fmt.Errorf("listener %s: %w", lc.Name, err))
 			continue
-		case lc.Protocol != TCP && lc.Protocol != HTTP:
-			errs = append(errs, fmt.Errorf("listener %s: protocol %q is not tcp or http", lc.Name, lc.Protocol))
+		case lc.Protocol != TCP && lc.Protocol != HTTP && lc.Protocol != UDP:
+			errs = append(errs, fmt.Errorf("listener %s: protocol %q is not tcp, http or udp", lc.Name, lc.Protocol))
 			continue
 		case names[lc.Name]:
 			errs = append(errs, fmt.Errorf("listener %s: the name is used twice", lc.Name))
@@ -140,7 +141,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 }
 
 // open opens all listeners.
-func (p *Proxy) open(ctx context.Context) ([]net.Listener, []error) {
+func (p *Proxy) open(ctx context.Context) ([]io.Closer, []error) {
 	cfgs := make([]ListenerConfig, len(p.listeners))
 	for i, l := range p.listeners {
 		cfgs[i] = l.cfg
@@ -148,14 +149,18 @@ func (p *Proxy) open(ctx context.Context) ([]net.Listener, []error) {
 	return p.openThese(ctx, cfgs...)
 }
 
-func (p *Proxy) openThese(ctx context.Context, cfgs ...ListenerConfig) ([]net.Listener, []error) {
+func (p *Proxy) openThese(ctx context.Context, cfgs ...ListenerConfig) ([]io.Closer, []error) {
 	if p.listen == nil {
 		p.opening.Lock()
 		defer p.opening.Unlock()
 		return openAll(ctx, cfgs...)
 	}
-	opened, errs := make([]net.Listener, len(cfgs)), make([]error, len(cfgs))
+	opened, errs := make([]io.Closer, len(cfgs)), make([]error, len(cfgs))
 	for i, cfg := range cfgs {
+		if cfg.Protocol == UDP {
+			errs[i] = errNoDatagrams
+			continue
+		}
 		opened[i], errs[i] = p.listen(ctx, cfg.Bind)
 	}
 	return opened, errs

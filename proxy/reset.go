@@ -4,6 +4,9 @@ package proxy
 // while its resets still reach the clients, so that they open anew at once instead of waiting for answers that cannot come.
 func (p *Proxy) Reset() {
 	for _, l := range p.listeners {
+		if l.relay != nil {
+			l.relay.Reset()
+		}
 		for _, s := range l.sessions.list() {
 			s.cut()
 		}

@@ -72,7 +72,7 @@ func (p *Proxy) Test(ctx context.Context, here func(netip.Addr) bool) error {
 	for _, l := range p.listeners {
 		a := l.cfg.Bind.Addr()
 		switch {
-		case !l.snapshot().Open:
+		case !l.snapshot().Open, l.relay != nil:
 			continue
 		case a.IsUnspecified() && a.Is4():
 			a = netip.AddrFrom4([4]byte{127, 0, 0, 1})

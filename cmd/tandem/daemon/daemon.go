@@ -15,6 +15,7 @@ import (
 	"github.com/tandem-lb/tandem/cluster"
 	"github.com/tandem-lb/tandem/cmd/tandem/admin"
 	"github.com/tandem-lb/tandem/configs"
+	"github.com/tandem-lb/tandem/proxy"
 	"github.com/tandem-lb/tandem/systemd"
 	"github.com/tandem-lb/tandem/vip"
 )
@@ -113,7 +114,7 @@ func (d *daemon) drainIfAlone(s cluster.Status) {
 func vipListener(cfg *configs.Config) netip.AddrPort {
 	for _, l := range cfg.Listeners {
 		for _, v := range cfg.VIP.All() {
-			if v.Addr() == l.Bind.Addr() {
+			if v.Addr() == l.Bind.Addr() && l.Protocol != proxy.UDP {
 				return l.Bind
 			}
 		}

@@ -1,0 +1,26 @@
+package proxy
+
+import (
+	"errors"
+	"net/netip"
+
+	"github.com/tandem-lb/tandem/proxy/udp"
+)
+
+// errNoDatagrams is why a udp listener does not open where the caller opens the listeners.
+var errNoDatagrams = errors.New("there are no datagrams here")
+
+// newRelay returns what serves a udp listener.
+func (l *listener) newRelay() *udp.Relay {
+	return udp.New(udp.Config{
+		Bind: l.cfg.Bind, Idle: l.cfg.IdleTimeout, Responses: l.cfg.Responses, MaxFlows: l.cfg.MaxConns,
+		Admit: l.admitFlow,
+	}, l.pool, l.log)
+}
+
+// admitFlow counts the flows that clients begin.
+func (l *listener) admitFlow(netip.Addr) error {
+	l.proxy.accepted.Add(1)
+	l.accepted.Add(1)
+	return nil
+}
