@@ -28,6 +28,8 @@ type checker struct {
 	pools     []located[string]
 	used      []located[string] // pools that listeners name
 	sticky    []located[string] // pools that have a cookie
+	headed    map[string]bool   // pools that send PROXY headers
+	guessed   map[string]bool   // pools whose probes nobody has chosen
 }
 
 // located is a value and where it stands. The place of a value that is absent is its block's.

@@ -44,8 +44,8 @@ func (c *checker) readListeners(bs *blocks[fileListener]) []proxy.ListenerConfig
 		if c.need(f.block, "bind", f.Bind.set, "where clients connect: a virtual address and a port, such as 10.0.0.10:80"); f.Bind.set {
 			l.Bind = c.listenerBind(f.Bind)
 		}
-		if c.need(f.block, "protocol", f.Protocol.set, "tcp or http"); f.Protocol.set {
-			l.Protocol = choice(c, f.Protocol, "", proxy.TCP, proxy.HTTP)
+		if c.need(f.block, "protocol", f.Protocol.set, "tcp, http or udp"); f.Protocol.set {
+			l.Protocol = choice(c, f.Protocol, "", proxy.TCP, proxy.HTTP, proxy.UDP)
 		}
 		c.listenerTLS(f, &l)
 		if f.Pool.set {
@@ -95,6 +95,11 @@ func (c *checker) listenerBind(s scalar) netip.AddrPort {
 func (c *checker) timeouts(f *fileListener, l *proxy.ListenerConfig) {
 	const day = 24 * time.Hour
 	session := span{min: time.Second, max: 7 * day, def: time.Hour, never: true}
+	for _, s := range []scalar{f.Responses, f.MaxConns} {
+		if l.Protocol != proxy.UDP && s.set {
+			c.bad(s.place, "is for protocol: udp")
+		}
+	}
 	switch l.Protocol {
 	case proxy.TCP:
 		l.IdleTimeout = c.duration(f.IdleTimeout, session)
@@ -123,6 +128,8 @@ func (c *checker) timeouts(f *fileListener, l *proxy.ListenerConfig) {
 		if f.HalfCloseTimeout.set {
 			c.bad(f.HalfCloseTimeout.place, "is for protocol: tcp; an http listener knows when a request and its answer end")
 		}
+	case proxy.UDP:
+		c.datagrams(f, l)
 	default: // wrong, and reported: who knows what the rest was for
 	}
 }
@@ -202,6 +209,7 @@ func (c *checker) readPools(bs *blocks[filePool]) []Pool {
 			c.pools = append(c.pools, located[string]{f.Name.place, p.Name})
 		}
 		p.TLS = c.poolTLS(&f.TLS)
+		c.headed[p.Name], c.guessed[p.Name] = p.ProxyProtocol != "", !f.Health.Type.set && !f.Health.Port.set
 		p.Health = c.health(&f.Health)
 		p.Backends = c.readBackends(f)
 		c.balancing(f, &p)

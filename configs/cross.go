@@ -135,7 +135,7 @@ func (c *checker) ports() {
 	for _, l := range c.listeners {
 		c.ownPorts(l)
 		for _, o := range byPort[l.v.Bind.Port()] {
-			if !overlap(l.v.Bind, o.v.Bind) {
+			if !overlap(l.v.Bind, o.v.Bind) || (l.v.Protocol == proxy.UDP) != (o.v.Protocol == proxy.UDP) {
 				continue
 			}
 			if l.v.Bind == o.v.Bind {

@@ -101,6 +101,8 @@ type fileListener struct {
 	TrustedProxies   list   `key:"trusted_proxies"`
 	ProxyProtocol    scalar `key:"proxy_protocol"`
 	MaxBody          scalar `key:"max_body"`
+	Responses        scalar `key:"responses"`
+	MaxConns         scalar `key:"max_conns"`
 
 	Routes       blocks[fileRoute]     `key:"routes"`
 	LenientPaths scalar                `key:"lenient_paths"`

@@ -34,6 +34,8 @@ func TestHashIsOfWhatMustBeEqual(t *testing.T) {
 		{"protocol: http", "protocol: http, body_timeout: never"},
 		{"protocol: http", "protocol: http, trusted_proxies: [10.0.0.0/8]"},
 		{"protocol: http", "protocol: http, trusted_proxies: [10.0.0.0/8], proxy_protocol: true"},
+		{"protocol: http", "protocol: udp"},
+		{"protocol: http", "protocol: udp, responses: 1"},
 		{"    balance: least-conn", "    balance: least-conn\n    proxy_protocol: v2"},
 		{"{name: web,", "{name: www,"},
 		{"protocol: http", "protocol: http, max_body: 1MiB"},

@@ -12,14 +12,14 @@ func laterKey(path string) string {
 		return "notify at the top level of the file"
 	case "pools[].backends[].tls":
 		return "tls of the whole pool"
-	case "listeners[].max_conns", "listeners[].max_conns_per_client", "listeners[].rate_limit", "listeners[].acl", "listeners[].limits":
+	case "listeners[].max_conns_per_client", "listeners[].rate_limit", "listeners[].acl", "listeners[].limits":
 		return "no limits on clients; use nftables on the hosts"
 	case "pools[].max_conns":
 		return "max_conns of each backend"
 	case "pools[].send_proxy":
 		return "pools[].proxy_protocol"
-	case "listeners[].responses", "listeners[].flows":
-		return "protocol tcp and http"
+	case "listeners[].flows":
+		return "listeners[].max_conns"
 	case "listeners[].http2", "listeners[].h2c", "listeners[].alpn":
 		return "HTTP/1.1"
 	case "pools[].cookie":
@@ -47,7 +47,7 @@ func laterValue(path, value string) bool {
 	switch path {
 	case "listeners[].protocol":
 		switch value {
-		case "udp", "http2", "h2", "h2c", "grpc":
+		case "http2", "h2", "h2c", "grpc":
 			return true
 		}
 	case "pools[].health.type":

@@ -179,6 +179,7 @@ listeners:
     tls: {certificates: [{cert_file: /etc/tandem/www.example.org.pem, key_file: /etc/tandem/www.example.org.key}], client_ca_file: /etc/tandem/clients-ca.pem}
   - {name: by-name, bind: 10.0.0.10:8443, protocol: tcp, tls: passthrough, sni: [{names: [www.example.org, "*.example.net"], pool: web}]}
   - {name: postgres, bind: 10.0.0.10:5432, protocol: tcp, pool: postgres, idle_timeout: never}
+  - {name: dns, bind: 10.0.0.10:53, protocol: udp, pool: dns, responses: 1}
   - {name: web6, bind: "[2001:db8::10]:80", protocol: http, pool: web}
   - {name: inside, bind: 192.0.2.10:5432, protocol: tcp, pool: postgres}
 access_log: {file: /var/log/tandem/access.log}
@@ -198,6 +199,8 @@ pools:
     bounded_load: 150%
     proxy_protocol: v2
     backends: [{name: pg1, address: "[2001:db8:1::31]:5432"}]
+  - name: dns
+    backends: [{name: dns1, address: "10.0.1.41:53"}]
 track:
   interfaces: [{interface: eth1}]
   gateways: [{interface: eth0}]

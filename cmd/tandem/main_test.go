@@ -69,12 +69,12 @@ func TestCheckWithHostFailsWhereTheHostDoesNotFit(t *testing.T) {
 }
 
 func TestCheckTellsEveryProblemOfAWrongFile(t *testing.T) {
-	file := write(t, strings.NewReplacer("node: a", "node: a b", "protocol: tcp", "protocol: udp").Replace(good))
+	file := write(t, strings.NewReplacer("node: a", "node: a b", "protocol: tcp", "protocol: grpc").Replace(good))
 	status, stdout, stderr := tandem(t, "check", "--config", file)
 	if status != 2 || stdout != "" {
 		t.Errorf("status %d, stdout %q", status, stdout)
 	}
-	for _, want := range []string{file + ":1:7: node: ", file + ":4:57: listeners[web].protocol: udp comes in a later version"} {
+	for _, want := range []string{file + ":1:7: node: ", file + ":4:57: listeners[web].protocol: grpc comes in a later version"} {
 		if !strings.Contains(stderr, want) {
 			t.Errorf("stderr:\n%swant: %s", stderr, want)
 		}

@@ -24,7 +24,7 @@ func (l *loop) fromClients() error {
 		case errno == unix.EBADF || errno == unix.ENOTSOCK:
 			return errno
 		case errno != 0:
-			return nil // of one datagram, or no memory: the next look tells more
+			return nil //nolint:nilerr // of one datagram, or no memory: the next look tells more
 		}
 		l.relay.stats.received.Add(uint64(n))
 		l.sort()
@@ -77,7 +77,9 @@ func (l *loop) flowOf(i int) *flow {
 	if r.cfg.Admit != nil {
 		if err := r.cfg.Admit(client.Addr()); err != nil {
 			r.stats.refused.Add(1)
-			l.refusals.warn(r.log, l.now, "flows refused", "addr", client, "err", err)
+			if n, tell := l.refusals.count(l.now); tell {
+				r.log.Warn("flows refused", "addr", client, "err", err, "times", n)
+			}
 			return nil
 		}
 	}
@@ -97,7 +99,9 @@ func (l *loop) evict() {
 	l.drop(f)
 	l.end(f, "evicted")
 	l.relay.stats.evicted.Add(1)
-	l.evictions.warn(l.relay.log, l.now, "flows ended early, for there are too many", "limit", l.relay.cfg.MaxFlows)
+	if n, tell := l.evictions.count(l.now); tell {
+		l.relay.log.Warn("flows ended early, for there are too many", "limit", l.relay.cfg.MaxFlows, "times", n)
+	}
 }
 
 // drop forgets the datagrams of the batch that belong to f.
@@ -189,7 +193,9 @@ func (l *loop) connect(f *flow, to netip.AddrPort) bool {
 		}
 		_ = unix.Close(fd)
 	}
-	l.shortages.warn(l.relay.log, l.now, "no socket for a flow", "addr", to, "err", err)
+	if n, tell := l.shortages.count(l.now); tell {
+		l.relay.log.Warn("no socket for a flow", "addr", to, "err", err, "times", n)
+	}
 	return false
 }
 

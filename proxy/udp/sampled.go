@@ -1,10 +1,6 @@
 package udp
 
-import (
-	"time"
-
-	"github.com/hashicorp/go-hclog"
-)
+import "time"
 
 // tellEvery is how often at most something is told that may happen with each datagram.
 const tellEvery = time.Minute
@@ -12,14 +8,15 @@ const tellEvery = time.Minute
 // sampled keeps what clients can cause at will from filling the log.
 type sampled struct {
 	told  time.Time
-	since int
+	since int // times since it was told
 }
 
-func (s *sampled) warn(log hclog.Logger, now time.Time, msg string, args ...any) {
+// count counts one more time and reports whether to tell it; times is how often it has happened since it was last told.
+func (s *sampled) count(now time.Time) (times int, tell bool) {
 	s.since++
 	if !s.told.IsZero() && now.Sub(s.told) < tellEvery {
-		return
+		return 0, false
 	}
-	log.Warn(msg, append(args, "times", s.since)...)
-	s.told, s.since = now, 0
+	times, s.since, s.told = s.since, 0, now
+	return times, true
 }

@@ -143,7 +143,7 @@ const (
 type Listener struct {
 	Name     string `json:"name"`
 	Bind     string `json:"bind"`
-	Protocol string `json:"protocol"` // tcp or http
+	Protocol string `json:"protocol"` // tcp, http or udp
 	Pool     string `json:"pool"`
 	Open     bool   `json:"open"`
 	Error    string `json:"error,omitzero"` // why it is not open
