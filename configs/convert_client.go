@@ -10,3 +10,15 @@ func (c *checker) trust(f *fileListener, l *proxy.ListenerConfig) {
 		c.bad(f.ProxyProtocol.place, "needs trusted_proxies, the networks of the proxies that send the header; it is believed from nobody else")
 	}
 }
+
+// clientLimits reads what all clients, and each, may use.
+func (c *checker) clientLimits(f *fileListener, l *proxy.ListenerConfig) {
+	const most = 1_000_000
+	l.MaxConns = c.number(f.MaxConns, most, 0)
+	l.MaxConnsPerClient = c.number(f.MaxPerClient, most, 0)
+	l.RateLimit = c.number(f.RateLimit, most, 0)
+	l.RateBurst = c.number(f.RateBurst, most, l.RateLimit)
+	if f.RateBurst.set && l.RateLimit == 0 {
+		c.bad(f.RateBurst.place, "is for listeners with rate_limit; without it nobody is held back")
+	}
+}

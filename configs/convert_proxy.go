@@ -95,11 +95,10 @@ func (c *checker) listenerBind(s scalar) netip.AddrPort {
 func (c *checker) timeouts(f *fileListener, l *proxy.ListenerConfig) {
 	const day = 24 * time.Hour
 	session := span{min: time.Second, max: 7 * day, def: time.Hour, never: true}
-	for _, s := range []scalar{f.Responses, f.MaxConns} {
-		if l.Protocol != proxy.UDP && s.set {
-			c.bad(s.place, "is for protocol: udp")
-		}
+	if l.Protocol != proxy.UDP && f.Responses.set {
+		c.bad(f.Responses.place, "is for protocol: udp")
 	}
+	c.clientLimits(f, l)
 	switch l.Protocol {
 	case proxy.TCP:
 		l.IdleTimeout = c.duration(f.IdleTimeout, session)

@@ -12,7 +12,9 @@ func (c *checker) datagrams(f *fileListener, l *proxy.ListenerConfig) {
 	if f.Responses.set {
 		l.Responses = c.number(f.Responses, 1000, 1)
 	}
-	l.MaxConns = c.number(f.MaxConns, 1_000_000, 10_000)
+	if l.MaxConns == 0 {
+		l.MaxConns = 10_000
+	}
 	for _, s := range []scalar{f.HalfCloseTimeout, f.TunnelTimeout, f.HeaderTimeout, f.BodyTimeout, f.ResponseTimeout, f.MaxHeader, f.MaxBody, f.LenientPaths, f.ProxyProtocol} {
 		c.notUDP(s.set, s.place)
 	}

@@ -103,6 +103,9 @@ type fileListener struct {
 	MaxBody          scalar `key:"max_body"`
 	Responses        scalar `key:"responses"`
 	MaxConns         scalar `key:"max_conns"`
+	MaxPerClient     scalar `key:"max_conns_per_client"`
+	RateLimit        scalar `key:"rate_limit"`
+	RateBurst        scalar `key:"rate_burst"`
 
 	Routes       blocks[fileRoute]     `key:"routes"`
 	LenientPaths scalar                `key:"lenient_paths"`

@@ -54,6 +54,9 @@ func Hash(c *Config) uint64 {
 		for _, p := range slices.SortedFunc(slices.Values(l.TrustedProxies), comparePrefix) {
 			write("trusted %s", p)
 		}
+		if l.MaxConnsPerClient > 0 || l.RateLimit > 0 {
+			write("clients %d %d %d", l.MaxConnsPerClient, l.RateLimit, l.RateBurst)
+		}
 		if l.Responses > 0 || l.MaxConns > 0 {
 			write("flows %d %d", l.Responses, l.MaxConns)
 		}

@@ -12,7 +12,7 @@ func laterKey(path string) string {
 		return "notify at the top level of the file"
 	case "pools[].backends[].tls":
 		return "tls of the whole pool"
-	case "listeners[].max_conns_per_client", "listeners[].rate_limit", "listeners[].acl", "listeners[].limits":
+	case "listeners[].acl", "listeners[].limits":
 		return "no limits on clients; use nftables on the hosts"
 	case "pools[].max_conns":
 		return "max_conns of each backend"

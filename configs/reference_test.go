@@ -179,7 +179,7 @@ listeners:
     tls: {certificates: [{cert_file: /etc/tandem/www.example.org.pem, key_file: /etc/tandem/www.example.org.key}], client_ca_file: /etc/tandem/clients-ca.pem}
   - {name: by-name, bind: 10.0.0.10:8443, protocol: tcp, tls: passthrough, sni: [{names: [www.example.org, "*.example.net"], pool: web}]}
   - {name: postgres, bind: 10.0.0.10:5432, protocol: tcp, pool: postgres, idle_timeout: never}
-  - {name: dns, bind: 10.0.0.10:53, protocol: udp, pool: dns, responses: 1}
+  - {name: dns, bind: 10.0.0.10:53, protocol: udp, pool: dns, responses: 1, max_conns_per_client: 1000, rate_limit: 500}
   - {name: web6, bind: "[2001:db8::10]:80", protocol: http, pool: web}
   - {name: inside, bind: 192.0.2.10:5432, protocol: tcp, pool: postgres}
 access_log: {file: /var/log/tandem/access.log}

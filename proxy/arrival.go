@@ -37,8 +37,7 @@ func (a *arrival) serve() {
 			}
 		}
 		resetConn(a.conn)
-		l.open.Add(-1)
-		l.busy(-1)
+		a.over()
 		return
 	}
 	_ = a.conn.SetReadDeadline(time.Time{})
@@ -46,9 +45,21 @@ func (a *arrival) serve() {
 	if h.From.IsValid() {
 		from, at = h.From, h.To
 	}
+	if err := l.welcome(from.Addr()); err != nil {
+		a.over()
+		l.turnAway(a.conn, from, err)
+		return
+	}
+	defer l.farewell(from.Addr())
 	s, serve := l.session(a.conn, from, at)
 	a.become(s)
 	serve()
+}
+
+// over counts the connection as ended, before it was a client's.
+func (a *arrival) over() {
+	a.listener.open.Add(-1)
+	a.listener.busy(-1)
 }
 
 func (a *arrival) become(s session) {

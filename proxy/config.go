@@ -33,8 +33,16 @@ type ListenerConfig struct {
 	IdleTimeout time.Duration
 	// Responses ends a UDP flow when each datagram of the client has had so many answers; zero: flows end by IdleTimeout only.
 	Responses int
-	// MaxConns bounds the flows of a udp listener; default 10,000.
+	// MaxConns bounds the connections; more are reset. Zero: as many as descriptors allow. Of a udp listener: the flows, of which the
+	// longest silent one makes room for another; default 10,000.
 	MaxConns int
+	// MaxConnsPerClient bounds those of one client (limit.Config); zero: no bound. Proxies in TrustedProxies are not counted.
+	MaxConnsPerClient int
+	// RateLimit is how many requests (http), connections (tcp) or flows (udp) a client may begin a second, over time; zero: no bound. Beyond
+	// it requests are answered with 429, connections are reset, and datagrams dropped.
+	RateLimit int
+	// RateBurst is how many it may begin at once after a pause; at least 1.
+	RateBurst int
 	// TunnelTimeout is IdleTimeout for upgraded (websocket) connections of an http listener; default 1 h.
 	TunnelTimeout time.Duration
 	// HalfCloseTimeout bounds the silence of a TCP session of which one side has said that it sends no more; default 1 min.

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"errors"
-	"net/netip"
 
 	"github.com/tandem-lb/tandem/proxy/udp"
 )
@@ -14,13 +13,6 @@ var errNoDatagrams = errors.New("there are no datagrams here")
 func (l *listener) newRelay() *udp.Relay {
 	return udp.New(udp.Config{
 		Bind: l.cfg.Bind, Idle: l.cfg.IdleTimeout, Responses: l.cfg.Responses, MaxFlows: l.cfg.MaxConns,
-		Admit: l.admitFlow,
+		Admit: l.admitFlow, Left: l.flowLeft,
 	}, l.pool, l.log)
-}
-
-// admitFlow counts the flows that clients begin.
-func (l *listener) admitFlow(netip.Addr) error {
-	l.proxy.accepted.Add(1)
-	l.accepted.Add(1)
-	return nil
 }

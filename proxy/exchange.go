@@ -25,6 +25,10 @@ func (c *client) exchange(w *work, size int) bool {
 	c.identify(w)
 	c.in.consume(size) // what r points to stays until more is read
 	w.client = c.origin(r)
+	if c.listener.clients.Allow(w.client, w.began) != nil {
+		w.way = &c.listener.ways[len(c.listener.ways)-1]
+		return c.fail(w, !r.HasBody(), 429, "more requests than are allowed")
+	}
 	if done, keep := c.routed(w); done {
 		return keep
 	}

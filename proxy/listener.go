@@ -14,6 +14,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/tandem-lb/tandem/proxy/limit"
 	"github.com/tandem-lb/tandem/proxy/pool"
 	"github.com/tandem-lb/tandem/proxy/route"
 	"github.com/tandem-lb/tandem/proxy/sni"
@@ -39,6 +40,7 @@ type ListenerStatus struct {
 	Accepted uint64 // connections since the start
 	Active   int    // TCP sessions; HTTP requests in flight, as in Proxy.Active
 	Sessions int    // connections now
+	Refused  uint64 // connections that were one too many
 	// Datagrams are counts of a udp listener, of which Accepted, Active and Sessions count flows.
 	Datagrams udp.Stats
 }
@@ -58,6 +60,9 @@ type listener struct {
 	relay  *udp.Relay // of a udp listener, else nil
 	// headerless are refused connections from proxies that should send a PROXY header.
 	headerless sampled
+	refusals   sampled
+	refused    atomic.Uint64
+	clients    *limit.Clients
 
 	sessions sessions
 	accepted atomic.Uint64
@@ -76,6 +81,7 @@ func newListener(p *Proxy, cfg ListenerConfig, table *route.Table, ways []way) *
 	if cfg.TLS != nil {
 		l.tls = newTermination(cfg, p.key, l.log)
 	}
+	l.clients = cfg.clients()
 	if cfg.Protocol == UDP {
 		l.relay = l.newRelay()
 	}
@@ -89,10 +95,11 @@ func (l *listener) snapshot() ListenerStatus {
 		Name: l.cfg.Name, Bind: l.cfg.Bind, Protocol: l.cfg.Protocol, Pool: l.cfg.Pool,
 		Open: l.up, Error: l.err,
 		Accepted: l.accepted.Load(), Active: int(l.active.Load()), Sessions: int(l.open.Load()),
+		Refused: l.refused.Load(),
 	}
 	if l.relay != nil {
 		s.Datagrams = l.relay.Stats()
-		s.Active, s.Sessions = s.Datagrams.Flows, s.Datagrams.Flows
+		s.Active, s.Sessions, s.Refused = s.Datagrams.Flows, s.Datagrams.Flows, s.Datagrams.Refused
 	}
 	return s
 }
@@ -221,17 +228,32 @@ func unmapped(addr net.Addr) netip.AddrPort {
 
 // admit starts the session of a client.
 func (l *listener) admit(conn net.Conn, peer netip.AddrPort) {
+	if err := l.room(); err != nil {
+		l.turnAway(conn, peer, err)
+		return
+	}
 	l.proxy.accepted.Add(1)
 	l.accepted.Add(1)
 	l.open.Add(1)
 	l.busy(1)
 	if l.cfg.ProxyProtocol && l.cfg.trusts(peer.Addr()) {
 		a := &arrival{listener: l, conn: conn, peer: peer}
-		l.sessions.run(a, a.serve)
+		l.sessions.run(a, func() { defer l.leave(); a.serve() })
+		return
+	}
+	if err := l.welcome(peer.Addr()); err != nil {
+		l.open.Add(-1)
+		l.busy(-1)
+		l.leave()
+		l.turnAway(conn, peer, err)
 		return
 	}
 	s, serve := l.session(conn, peer, localOf(conn))
-	l.sessions.run(s, serve)
+	l.sessions.run(s, func() {
+		defer l.leave()
+		defer l.farewell(peer.Addr())
+		serve()
+	})
 }
 
 // session returns the session of a client that has connected to an address of ours, and its goroutine.

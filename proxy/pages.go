@@ -109,7 +109,7 @@ func (l *listener) appendPage(dst []byte, status int, reason string, head, last 
 	dst = append(dst, "Content-Type: "...)
 	dst = append(dst, kind...)
 	dst = append(dst, "\r\nCache-Control: no-store\r\n"...)
-	if status == 503 {
+	if status == 503 || status == 429 {
 		dst = append(dst, "Retry-After: 1\r\n"...)
 	}
 	if last {

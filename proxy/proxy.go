@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/tandem-lb/tandem/proxy/accesslog"
+	"github.com/tandem-lb/tandem/proxy/limit"
 	"github.com/tandem-lb/tandem/proxy/pool"
 )
 
@@ -29,6 +30,7 @@ type Proxy struct {
 	buffers   buffers
 	works     sync.Pool      // of *work
 	access    *accesslog.Log // nil without one
+	budget    *limit.Budget  // of descriptors
 
 	active   atomic.Int64
 	accepted atomic.Uint64
@@ -51,7 +53,7 @@ type Proxy struct {
 // listener that cannot be served.
 func New(cfg Config, pools *pool.Set, log hclog.Logger) (*Proxy, error) {
 	p := &Proxy{
-		drain: cfg.Drain, key: cfg.Key, listen: cfg.Listen, log: log, upstreams: make(map[*pool.Backend]*upstream),
+		drain: cfg.Drain, key: cfg.Key, listen: cfg.Listen, log: log, upstreams: make(map[*pool.Backend]*upstream), budget: descriptors(),
 		changed: make(chan struct{}, 1),
 		stop:    make(chan struct{}), cut: make(chan struct{}), done: make(chan struct{}),
 	}

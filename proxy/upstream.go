@@ -121,6 +121,7 @@ func (u *upstream) get() *backendConn {
 		u.idle[n-1] = nil
 		u.idle = u.idle[:n-1]
 		u.mu.Unlock()
+		u.proxy.budget.Give(1)
 		// Closed, or with an answer to a question that nobody asked: both must not meet the next request.
 		if b.quiet() {
 			return b
@@ -135,7 +136,8 @@ func (u *upstream) put(b *backendConn, now time.Time) {
 	b.release()
 	u.mu.Lock()
 	// A connection that began with a PROXY header belongs to that client.
-	full := len(u.idle) >= maxIdle || u.proxy.draining.Load() || u.origin != proxyheader.None
+	full := len(u.idle) >= maxIdle || u.proxy.draining.Load() || u.origin != proxyheader.None ||
+		u.proxy.budget.Take(1) != nil
 	if !full {
 		u.idle = append(u.idle, b)
 	}
@@ -167,6 +169,7 @@ func (u *upstream) tidy(now time.Time) {
 	clear(u.idle[len(keep):])
 	u.idle = keep
 	u.mu.Unlock()
+	u.proxy.budget.Give(len(gone))
 	for _, b := range gone {
 		b.close()
 	}
