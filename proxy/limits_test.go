@@ -22,10 +22,14 @@ func eventually(t *testing.T, what string, ok func() bool) {
 
 // held connects and reports whether the connection is served: the backend says hello.
 func (l *lab) held() (*net.TCPConn, bool) {
-	c := l.dial()
-	b := make([]byte, 5)
-	_, err := io.ReadFull(c, b)
-	return c, err == nil
+	conn, err := net.Dial("tcp", l.addr)
+	if err != nil { // refused so quickly that connecting sees it
+		return nil, false
+	}
+	l.t.Cleanup(func() { conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_, err = io.ReadFull(conn, make([]byte, 5))
+	return conn.(*net.TCPConn), err == nil
 }
 
 func hello(c *net.TCPConn) {
