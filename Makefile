@@ -27,7 +27,7 @@ test: ## everything: unit tests with the race detector, the model of the electio
 	go test -race -short -run '^$$' ./... >/dev/null # build all first, so that nothing compiles beside tests of real kernels
 	go test -race -short -shuffle=on -p 1 $$(go list ./... | grep -v /test/e2e)
 	go test -count=1 -p 1 ./cluster/election ./cluster/quorum -run 'Model' -v -timeout 20m | grep -vE '^=== '; exit $${PIPESTATUS[0]}
-	$(MAKE) sim SEEDS=500 # of each kind
+	$(MAKE) sim SEEDS=400 # of each kind
 	$(MAKE) e2e
 
 e2e: ## real binaries, built with the race detector, in network namespaces
