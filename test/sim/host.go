@@ -180,7 +180,7 @@ type gate struct {
 }
 
 func (g gate) do(f func() error) error {
-	if g.k.p.dead.Load() {
+	if g.k.p.dead.Load() || g.k.p.paused() { // what stands still reaches no kernel
 		return errKilled
 	}
 	was := g.k.Mode()
@@ -210,6 +210,11 @@ func (g gate) Open(t uint32, m fence.Mode) error {
 // Turn is in vip.Gate.
 func (g gate) Turn(from, to fence.Mode) error {
 	return g.do(func() error { return g.Gate.Turn(from, to) })
+}
+
+// Renew is in vip.Gate.
+func (g gate) Renew(t uint32, from, to fence.Mode) error {
+	return g.do(func() error { return g.Gate.Renew(t, from, to) })
 }
 
 // Shut is in vip.Gate.
