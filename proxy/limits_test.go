@@ -97,7 +97,8 @@ func TestDescriptorsHaveAReserve(t *testing.T) {
 	l := newLab(t, ListenerConfig{Protocol: TCP}, tcpBackend(t, hello))
 	budget := l.proxy.budget
 	for n := 1 << 30; n > 0; n /= 2 {
-		for budget.Take(n) == nil { // until nothing is left
+		for budget.Take(n) == nil {
+			continue // until nothing is left
 		}
 	}
 	const left = 2*perSession + 1
