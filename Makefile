@@ -10,7 +10,7 @@ FUZZTIME  ?= 30s
 DURATION  ?= 3m
 SEEDS     ?= 4000
 
-.PHONY: build demo test e2e model sim check fmt lint fuzz nemesis bench-failover bench-proxy logs clean help
+.PHONY: build demo test e2e model sim check fmt lint fuzz nemesis bench-failover bench-proxy bench-unplug logs clean help
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s $$'\t'
@@ -68,6 +68,10 @@ bench-failover: build ## Tandem beside keepalived + HAProxy in the same lab; FAU
 
 bench-proxy: build ## the forwarding beside HAProxy: CPU per request, throughput, ratios
 	go run ./test/bench/proxy
+
+bench-unplug: build ## a backend's plug is pulled under load, behind Tandem and behind HAProxy: failed requests, and until when; RUNS=5
+	@which haproxy >/dev/null || ls /usr/sbin/haproxy >/dev/null || { apt-get update -qq && apt-get install -y -qq haproxy; }
+	go run ./test/bench/unplug -tandem bin/tandem $(if $(RUNS),-runs $(RUNS))
 
 logs: ## bring docs/logs.md up to date with the code
 	go test ./docs -update

@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -12,19 +13,23 @@ import (
 // errDeaf says that the backend's host has vanished. The kernel of a backend that is merely slow acknowledges all the same.
 var errDeaf = errors.New("backend acknowledges nothing")
 
-// deafAfter is how often the kernel must have sent the same bytes again in vain; 0.6 to 1 s in a data centre.
-const deafAfter = 2
+// deafAfter is how long an acknowledgement of what was sent again may take beyond two round trips.
+const deafAfter = 50 * time.Millisecond
 
-// deaf reports whether the other side has acknowledged nothing of what was sent to it again and again.
+// deaf reports whether the other side has acknowledged nothing of what was sent to it, neither at once nor when it was sent again:
+// 0.4 s and more after the first time.
 func (s *stream) deaf() bool {
 	if s.raw == nil {
 		return false
 	}
 	lost := false
 	_ = s.raw.Control(func(fd uintptr) {
-		if info, err := unix.GetsockoptTCPInfo(int(fd), unix.SOL_TCP, unix.TCP_INFO); err == nil {
-			lost = info.Unacked > 0 && info.Retransmits >= deafAfter
+		info, err := unix.GetsockoptTCPInfo(int(fd), unix.SOL_TCP, unix.TCP_INFO)
+		if err != nil {
+			return
 		}
+		waited, trip := time.Duration(info.Last_data_sent)*time.Millisecond, time.Duration(info.Rtt)*time.Microsecond
+		lost = info.Unacked > 0 && info.Retransmits > 0 && waited >= deafAfter+2*trip
 	})
 	return lost
 }

@@ -79,7 +79,7 @@ func (c *client) attempts(w *work, kept bool) bool {
 		}
 		b := lease.Backend()
 		w.acc.picked(b)
-		conn, err := c.connection(w, b, b == stale)
+		conn, err := c.connection(w, b, b == stale, n == tries-1 || !w.way.pool.Spare(n))
 		w.acc.connected()
 		if err != nil {
 			lease.Done(unreached(err))
@@ -140,15 +140,16 @@ func (c *client) fail(w *work, bodyRead bool, status int, reason string) bool {
 	return c.answer(w, status, reason)
 }
 
-// connection returns a connection to b: one that has been used, if there is one and new is not asked for.
-func (c *client) connection(w *work, b *pool.Backend, fresh bool) (*backendConn, error) {
+// connection returns a connection to b: one that has been used, if there is one and new is not asked for. last says that there
+// is no other backend to turn to.
+func (c *client) connection(w *work, b *pool.Backend, fresh, last bool) (*backendConn, error) {
 	u := c.listener.proxy.upstreams[b]
 	if !fresh && u.origin == proxyheader.None {
 		if conn := u.get(); conn != nil {
 			return conn, nil
 		}
 	}
-	return u.fresh(w.way.limits.body, c.peer, c.local)
+	return u.fresh(w.way.limits.body, c.peer, c.local, last)
 }
 
 // attempt sends the request to one backend and passes the answer on. It takes conn over. The error is what the backend

@@ -138,7 +138,8 @@ func (t *tunnel) connect(to *pool.Pool) (net.Conn, pool.Lease, error) {
 	var tried [maxTries]*pool.Backend
 	var last error
 	t.to = to
-	for n := range triesOf(to) {
+	tries := triesOf(to)
+	for n := range tries {
 		began := time.Now()
 		lease, err := l.proxy.pick(to, wants, t.gone, tried[:n])
 		picked := time.Now()
@@ -150,7 +151,7 @@ func (t *tunnel) connect(to *pool.Pool) (net.Conn, pool.Lease, error) {
 			return nil, lease, err
 		}
 		t.tries++
-		conn, err := l.proxy.upstreams[lease.Backend()].dial(t.peer, t.local)
+		conn, err := l.proxy.upstreams[lease.Backend()].dial(t.peer, t.local, n == tries-1 || !to.Spare(n))
 		t.connecting += time.Since(picked)
 		if err == nil {
 			lease.Answered()

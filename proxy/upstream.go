@@ -37,19 +37,20 @@ type upstream struct {
 	tls     *outward      // nil: plain
 	// distrusted: the last handshake failed.
 	distrusted atomic.Bool
-	connect    func(ctx context.Context, network, addr string) (net.Conn, error)
+	dialTo     func(ctx context.Context, addr string, limit time.Duration) (net.Conn, error)
 
 	mu   sync.Mutex // guards idle
 	idle []*backendConn
 }
 
 func newUpstream(p *Proxy, backends *pool.Pool, b *pool.Backend, dial func(context.Context, netip.AddrPort) (net.Conn, error)) *upstream {
-	// Every use of a connection has its own time limit, so keep-alive by the kernel is left to tunnels.
-	d := &net.Dialer{Timeout: backends.ConnectTimeout(), KeepAlive: -1}
-	u := &upstream{proxy: p, backend: b, addr: b.Address().String(), origin: backends.ProxyProtocol(), limit: backends.ConnectTimeout(), connect: d.DialContext}
+	u := &upstream{
+		proxy: p, backend: b, addr: b.Address().String(), origin: backends.ProxyProtocol(), limit: backends.ConnectTimeout(),
+		dialTo: dialTCP,
+	}
 	if dial != nil {
-		u.connect = func(ctx context.Context, _, _ string) (net.Conn, error) {
-			ctx, cancel := context.WithTimeout(ctx, backends.ConnectTimeout())
+		u.dialTo = func(ctx context.Context, _ string, limit time.Duration) (net.Conn, error) {
+			ctx, cancel := context.WithTimeout(ctx, limit)
 			defer cancel()
 			return dial(ctx, b.Address())
 		}
@@ -57,10 +58,25 @@ func newUpstream(p *Proxy, backends *pool.Pool, b *pool.Backend, dial func(conte
 	return u
 }
 
-// dial opens a new connection for a client that has connected to at.
-func (u *upstream) dial(client, at netip.AddrPort) (net.Conn, error) {
+func dialTCP(ctx context.Context, addr string, limit time.Duration) (net.Conn, error) {
+	// Every use of a connection has its own time limit, so keep-alive by the kernel is left to tunnels.
+	d := net.Dialer{Timeout: limit, KeepAlive: -1}
+	return d.DialContext(ctx, "tcp", addr)
+}
+
+// patience is how long an attempt to connect may take: while others are there to turn to, a part of what a last one may. A
+// backend that is there accepts within a round trip, and a lost SYN is sent again after a second at the earliest.
+func (u *upstream) patience(last bool) time.Duration {
+	if last {
+		return u.limit
+	}
+	return u.limit / 4
+}
+
+// dial opens a new connection for a client that has connected to at. last says that there is no other backend to turn to.
+func (u *upstream) dial(client, at netip.AddrPort, last bool) (net.Conn, error) {
 	until := time.Now().Add(u.limit)
-	c, err := u.connect(u.proxy.dialing, "tcp", u.addr)
+	c, err := u.dialTo(u.proxy.dialing, u.addr, u.patience(last))
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
@@ -93,8 +109,8 @@ func (b *backendConn) Reset() {
 }
 
 // fresh opens a new connection to ask over.
-func (u *upstream) fresh(stall time.Duration, client, at netip.AddrPort) (*backendConn, error) {
-	c, err := u.dial(client, at)
+func (u *upstream) fresh(stall time.Duration, client, at netip.AddrPort, last bool) (*backendConn, error) {
+	c, err := u.dial(client, at, last)
 	if err != nil {
 		return nil, err
 	}

@@ -45,6 +45,7 @@ type Pool struct {
 	born     time.Time
 	returns  atomic.Int64 // when the next ejected backend comes back, since born; zero: none is out
 	retrying atomic.Int64
+	choices  atomic.Int32 // how many backends are in rotation or in reserve
 
 	changing sync.Mutex // held while the state of a backend changes and the rotation follows; before mu
 

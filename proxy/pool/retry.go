@@ -52,3 +52,7 @@ func (p *Pool) Repeat() bool {
 
 // Repeated gives a repetition back.
 func (p *Pool) Repeated() { p.retrying.Add(-1) }
+
+// Spare reports whether there is a backend to turn to after the next one, when so many were tried already. It is a guess: which
+// ones were tried is not looked at.
+func (p *Pool) Spare(tried int) bool { return int(p.choices.Load()) > tried+1 }

@@ -100,6 +100,7 @@ func (p *Pool) turn() {
 	}
 	p.tell(next)
 	p.rotation = next
+	p.choices.Store(int32(len(next.serving) + len(next.reserve))) //nolint:gosec // bounded by the configuration
 	p.serveQueue()
 }
 
