@@ -10,9 +10,13 @@ type Type string
 
 // The ways to probe.
 const (
-	TCP  Type = "tcp"
-	HTTP Type = "http"
-	None Type = "none" // never probed: the state stays "unchecked", which counts as available
+	TCP   Type = "tcp"   // a connection opens and, if so configured, answers
+	TLS   Type = "tls"   // a TLS handshake succeeds
+	HTTP  Type = "http"  // a request is answered as expected
+	HTTPS Type = "https" // HTTP by TLS
+	GRPC  Type = "grpc"  // grpc.health.v1.Health says SERVING
+	Exec  Type = "exec"  // a program ends with status 0
+	None  Type = "none"  // never probed: the state stays "unchecked", which counts as available
 )
 
 // Config describes how the backends of one pool are probed. Zero values mean the defaults.
@@ -25,7 +29,13 @@ type Config struct {
 	Fall         int           // consecutive failures to go down; default 3
 	Port         uint16        // zero: the backend's
 
-	// The rest is for HTTP.
+	// Send is what a backend is sent, and Receive what its answer must contain within the first 4 KiB; for TCP and TLS.
+	Send, Receive string
+	Service       string   // that is asked for; empty: the whole server. For GRPC
+	Command       []string // the program, as an absolute path, and its arguments; for Exec
+	RunAs         string   // who runs it, as command.Command.User
+
+	// The rest is for HTTP and HTTPS; Host also for GRPC, and what begins with TLS for whatever is probed by it.
 	Method        string        // default GET
 	Path          string        // default /
 	Host          string        // default: the backend's address

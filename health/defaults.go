@@ -24,6 +24,7 @@ const (
 // FastInterval by Interval, and shares no memory that it changes.
 func (c Config) WithDefaults() Config {
 	c.Type = cmp.Or(c.Type, TCP)
+	c.TLS = c.TLS || c.Type == HTTPS || c.Type == TLS
 	if c.Interval <= 0 {
 		c.Interval = defaultInterval
 	}
@@ -55,9 +56,15 @@ func (c Config) Validate() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	switch c.Type {
-	case "", TCP, HTTP, None:
+	case "", TCP, TLS, HTTP, HTTPS, GRPC, Exec, None:
 	default:
-		bad("type %q: want tcp, http or none", c.Type)
+		bad("type %q: want tcp, tls, http, https, grpc, exec or none", c.Type)
+	}
+	if (c.Type == Exec) != (len(c.Command) > 0) {
+		bad("a command is for type exec, which needs one")
+	}
+	if len(c.Receive) > maxExpect {
+		bad("expected answer of %d bytes: at most %d bytes are looked at", len(c.Receive), maxExpect)
 	}
 	if c.Interval < 0 || c.FastInterval < 0 || c.Timeout < 0 || c.Rise < 0 || c.Fall < 0 {
 		bad("interval, fast_interval, timeout, rise and fall must not be negative")

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -30,7 +29,7 @@ const (
 type httpProbe struct {
 	addr netip.AddrPort
 	cfg  Config
-	tls  *tls.Config // made at the first use; made again while that fails
+	tls  *handshaker // nil: in plain
 }
 
 // exchange sends the request on conn, whose deadline is set, and judges the answer. It returns what is left to be
@@ -43,15 +42,10 @@ func (h *httpProbe) exchange(ctx context.Context, conn net.Conn) (result, io.Rea
 	if err != nil {
 		return phase("request", err)
 	}
-	if h.cfg.TLS {
-		cfg, err := h.tlsConfig()
-		if err != nil {
-			// Not the backend's fault; the bundle may be put right at any time.
-			return result{reason: printable(err.Error()), local: true}, nil
-		}
-		c := tls.Client(conn, cfg)
-		if err := c.HandshakeContext(ctx); err != nil {
-			return phase("tls handshake", err)
+	if h.tls != nil {
+		c, r := h.tls.shake(ctx, conn)
+		if c == nil {
+			return r, nil
 		}
 		conn = c
 	}
@@ -100,38 +94,6 @@ func (h *httpProbe) request() (*http.Request, error) {
 	req.Header.Set("User-Agent", "tandem-health")
 	req.Header.Set("Accept", "*/*")
 	return req, nil
-}
-
-// tlsConfig returns the configuration of a handshake; an unreadable CA file is tried again the next time.
-func (h *httpProbe) tlsConfig() (*tls.Config, error) {
-	if h.tls != nil {
-		return h.tls, nil
-	}
-	cfg := &tls.Config{
-		ServerName:         h.serverName(),
-		InsecureSkipVerify: h.cfg.TLSInsecure, //nolint:gosec // the operator's choice, off by default
-		MinVersion:         tls.VersionTLS12,
-		NextProtos:         []string{"http/1.1"},
-	}
-	if h.cfg.TLSCAFile != "" && !h.cfg.TLSInsecure {
-		pool, err := readCA(h.cfg.TLSCAFile)
-		if err != nil {
-			return nil, err
-		}
-		cfg.RootCAs = pool
-	}
-	h.tls = cfg
-	return cfg, nil
-}
-
-// serverName is what the certificate is checked against: as configured, else the host without its port, else the
-// address.
-func (h *httpProbe) serverName() string {
-	host := h.cfg.Host
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	return cmp.Or(h.cfg.TLSServerName, strings.Trim(host, "[]"), h.addr.Addr().WithZone("").String())
 }
 
 func readCA(path string) (*x509.CertPool, error) {

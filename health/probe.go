@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/netip"
 	"time"
+
+	"github.com/tandem-lb/tandem/command"
 )
 
 const (
@@ -30,8 +32,15 @@ type prober struct {
 	dial dialFunc
 	addr netip.AddrPort // with the port to probe
 	cfg  Config         // with defaults
-	http *httpProbe     // nil for tcp
 	hail []byte         // sent first
+	talk exchanger      // nil: to connect is enough, or exec is there
+	exec *execProbe     // nil: by network
+}
+
+// exchanger talks to a backend over a connection whose deadline is set, and judges it. It returns what is left to be read, nil if
+// there is nothing worth reading.
+type exchanger interface {
+	exchange(ctx context.Context, conn net.Conn) (result, io.Reader)
 }
 
 func newProber(t Target, dial dialFunc) *prober {
@@ -39,8 +48,25 @@ func newProber(t Target, dial dialFunc) *prober {
 	if p.cfg.Port != 0 {
 		p.addr = netip.AddrPortFrom(p.addr.Addr(), p.cfg.Port)
 	}
-	if p.cfg.Type == HTTP {
-		p.http = &httpProbe{addr: p.addr, cfg: p.cfg}
+	t.Config = p.cfg
+	secure := func(protos ...string) *handshaker {
+		if !p.cfg.TLS {
+			return nil
+		}
+		return &handshaker{cfg: p.cfg, addr: p.addr, protos: protos}
+	}
+	switch p.cfg.Type {
+	case HTTP, HTTPS:
+		p.talk = &httpProbe{addr: p.addr, cfg: p.cfg, tls: secure("http/1.1")}
+	case GRPC:
+		p.talk = &grpcProbe{addr: p.addr, cfg: p.cfg, tls: secure("h2")}
+	case TCP, TLS:
+		if p.cfg.TLS || p.cfg.Send != "" || p.cfg.Receive != "" {
+			p.talk = &talkProbe{cfg: p.cfg, tls: secure()}
+		}
+	case Exec:
+		p.exec = &execProbe{target: t, addr: p.addr, run: command.Run}
+	case None:
 	}
 	return p
 }
@@ -50,6 +76,9 @@ func newProber(t Target, dial dialFunc) *prober {
 func (p *prober) probe(ctx context.Context) result {
 	start := time.Now()
 	deadline := start.Add(p.cfg.Timeout)
+	if p.exec != nil {
+		return p.timed(start, p.exec.judge(ctx)) // has the time limit itself
+	}
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
 
@@ -58,7 +87,7 @@ func (p *prober) probe(ctx context.Context) result {
 		return p.timed(start, failure("connect", p.cfg.Timeout, err))
 	}
 	defer conn.Close()
-	if p.http == nil && len(p.hail) == 0 {
+	if p.talk == nil && len(p.hail) == 0 {
 		return p.timed(start, passed("connected"))
 	}
 	if err := conn.SetDeadline(deadline); err != nil {
@@ -69,13 +98,13 @@ func (p *prober) probe(ctx context.Context) result {
 			return p.timed(start, failure("send the PROXY header", p.cfg.Timeout, err))
 		}
 	}
-	if p.http == nil {
+	if p.talk == nil {
 		return p.timed(start, passed("connected"))
 	}
 	// A cancelled probe ends at once: no read or write outlives the checker.
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	r, rest := p.http.exchange(ctx, conn)
+	r, rest := p.talk.exchange(ctx, conn)
 	r = p.timed(start, r)
 	if rest != nil && stop() && conn.SetDeadline(time.Now().Add(drainTime)) == nil {
 		_, _ = io.CopyN(io.Discard, rest, maxBody)
