@@ -185,10 +185,10 @@ func TestAccessLogTellsHowLongThingsTook(t *testing.T) {
 	}, func(b *bubble) {
 		b.proxy.access = accesslog.New(accesslog.Config{File: file, Format: accesslog.JSON}, b.proxy.log)
 		for _, u := range b.proxy.upstreams {
-			connect := u.connect
-			u.connect = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			connect := u.dialTo
+			u.dialTo = func(ctx context.Context, addr string, limit time.Duration) (net.Conn, error) {
 				time.Sleep(200 * time.Millisecond)
-				return connect(ctx, network, addr)
+				return connect(ctx, addr, limit)
 			}
 		}
 		c := b.dial()
