@@ -166,21 +166,30 @@ func (g *Gossip) publishMeta(ctx context.Context, list *memberlist.Memberlist) {
 	}
 }
 
+// sayToAll sends a message to all other members, and reports whether there is one.
+func (g *Gossip) sayToAll(list *memberlist.Memberlist, message []byte) (others bool) {
+	for _, m := range g.Snapshot() {
+		if m.State != Alive && m.State != Suspect {
+			continue
+		}
+		others = true
+		// Not memberlist's own: it changes its nodes while it sends to them.
+		to := &memberlist.Node{Name: m.Name, Addr: m.Addr.Addr().AsSlice(), Port: m.Addr.Port(), PMax: memberlist.ProtocolVersionMax}
+		if err := list.SendBestEffort(to, message); err != nil {
+			g.log.Debug("goodbye not sent", "peer", m.Name, "err", err)
+		}
+	}
+	return others
+}
+
 // leave says goodbye and closes everything.
 func (g *Gossip) leave(list *memberlist.Memberlist) error {
 	g.mu.Lock()
 	bye := byeMessage(g.cfg.Node, g.meta.Boot)
 	g.mu.Unlock()
 	for range 2 { // datagrams: one may be lost
-		if list.NumMembers() < 2 {
+		if !g.sayToAll(list, bye) {
 			break
-		}
-		for _, n := range list.Members() {
-			if n.Name != g.cfg.Node {
-				if err := list.SendBestEffort(n, bye); err != nil {
-					g.log.Debug("goodbye not sent", "peer", n.Name, "err", err)
-				}
-			}
 		}
 		time.Sleep(byeLead)
 	}

@@ -227,6 +227,7 @@ func (p *Streams) bye(s *stream) {
 	defer p.mu.Unlock()
 	if n := p.nodes[s.name]; n != nil && n.state.Boot == s.boot {
 		n.state.ByeAt = time.Now()
+		n.state.BrokeAt = time.Time{} // another of its streams may have ended first
 		poke(p.changed)
 	}
 }

@@ -147,7 +147,7 @@ func TestRealStreamsLiveOnHighDescriptors(t *testing.T) {
 			})
 			at := time.Now()
 			b.stop()
-			s := await(t, a.Streams, "b", func(s State) bool { return !s.Up })
+			s := await(t, a.Streams, "b", func(s State) bool { return !s.Up && !s.ByeAt.IsZero() })
 			if !s.BrokeAt.IsZero() || s.ByeAt.IsZero() {
 				t.Errorf("%+v, want bye and no hint", s)
 			}
