@@ -77,7 +77,7 @@ func TestCrowdOfStrangersKeepsNoPeerOut(t *testing.T) {
 	waitFor(t, a, "join", func() bool { return a.state("lb2") == Alive })
 	b.leave()
 	waitFor(t, a, "leave", func() bool { return a.state("lb2") == Left || a.state("lb2") == Lost }) // lost, if it was stalled before
-	claim := binary.BigEndian.AppendUint32([]byte{10}, 19<<20) // an encrypted message, of 19 MiB
+	claim := binary.BigEndian.AppendUint32([]byte{10}, 19<<20)                                      // an encrypted message, of 19 MiB
 	stop := time.Now().Add(10 * time.Second)
 	open := 0
 	for i := range 2 * maxStrangers {

@@ -140,7 +140,7 @@ func TestMetadataReachesTheOthers(t *testing.T) {
 		for term := range uint64(50) {
 			a.SetMeta(Meta{Boot: 1, Term: term + 1, Holds: true, MACs: []net.HardwareAddr{{2, 0, 0, 0, 0, 1}}})
 		}
-		pass(300 * time.Millisecond)
+		pass(2 * time.Second)
 		select {
 		case <-b.Changed():
 		default:
@@ -188,7 +188,7 @@ func TestNodeThatDiedMayComeBackAtAnotherAddress(t *testing.T) {
 		defer a.leave()
 		pass(time.Second)
 		net.Kill(addr2)
-		pass(time.Second)
+		pass(2 * time.Second)
 		a.wantState("lb2", Lost)
 		moved := start(t, &net, conf("lb2", addr3, addr1), Meta{Boot: 22})
 		defer moved.leave()

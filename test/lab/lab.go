@@ -225,16 +225,38 @@ func (l *Lab) lay(segment, port string, h *Host, link string, mac net.HardwareAd
 
 // wired waits until frames pass: the kernel starts a link's queue a moment after it has found its carrier.
 func (l *Lab) wired(port string, h *Host, link string) error {
-	for _, end := range []struct {
+	ends := []struct {
 		host *Host
 		link string
-	}{{l.sw, port}, {h, link}} {
-		err := end.host.Do(func() error { return awaitUp(end.link) })
-		if err != nil {
-			return fmt.Errorf("%s of %s: %w", end.link, end.host.name, err)
+	}{{l.sw, port}, {h, link}}
+	for _, wait := range []bool{false, true} {
+		for _, end := range ends {
+			down := false
+			err := end.host.Do(func() (err error) {
+				if wait {
+					return awaitUp(end.link)
+				}
+				down, err = isDown(end.link)
+				return err
+			})
+			if err != nil {
+				return fmt.Errorf("%s of %s: %w", end.link, end.host.name, err)
+			}
+			if down {
+				return nil // another fault holds that end down
+			}
 		}
 	}
 	return nil
+}
+
+// isDown reports whether the link was set down. It runs inside the host.
+func isDown(name string) (bool, error) {
+	link, err := netlink.LinkByName(name)
+	if err != nil {
+		return false, err
+	}
+	return link.Attrs().Flags&net.FlagUp == 0, nil
 }
 
 // awaitUp waits for the link to be operational. It runs inside the host.

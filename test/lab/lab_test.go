@@ -440,3 +440,23 @@ func TestNoWorkOnTheThreadThatCannotEnd(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+func TestOneOfTwoFaultsOfALinkHeals(t *testing.T) {
+	s := newSegment(t)
+	host, err := s.PullAtHost(s.b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port, err := s.PullAtSwitch(s.b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range []*Fault{host, port} {
+		if err := f.Heal(); err != nil {
+			t.Error(err)
+		}
+	}
+	if up, carrier := link(t, s.b); !up || !carrier {
+		t.Errorf("healed, and up %v, carrier %v", up, carrier)
+	}
+}
