@@ -29,14 +29,15 @@ func (s *stream) deaf() bool {
 			return
 		}
 		waited, trip := time.Duration(info.Last_data_sent)*time.Millisecond, time.Duration(info.Rtt)*time.Microsecond
-		lost = info.Unacked > 0 && info.Retransmits > 0 && waited >= deafAfter+2*trip
+		// The SYN counts as one byte. Who has acknowledged nothing else may be there, with a full queue of connections to accept.
+		lost = info.Unacked > 0 && info.Retransmits > 0 && info.Bytes_acked > 1 && waited >= deafAfter+2*trip
 	})
 	return lost
 }
 
 // unreached is what a backend is to blame for when a connection to it could not be opened: not for what this host lacks.
 func unreached(err error) error {
-	if errors.Is(err, context.Canceled) {
+	if errors.Is(err, context.Canceled) || errors.Is(err, errWentDown) {
 		return nil
 	}
 	for _, ours := range []error{unix.EMFILE, unix.ENFILE, unix.ENOMEM, unix.ENOBUFS, unix.EADDRNOTAVAIL} {

@@ -132,8 +132,13 @@ func (l *listener) run(ctx context.Context, s io.Closer, err error) {
 	}
 }
 
-// reopen opens the listener again, once it is known that the address can be had.
+// reopen opens the listener again, once it is known that its files and the address can be had.
 func (l *listener) reopen(ctx context.Context) (io.Closer, error) {
+	if l.tls != nil {
+		if err := l.tls.load(time.Now()); err != nil {
+			return nil, err
+		}
+	}
 	if l.proxy.listen == nil {
 		probe, err := open(ctx, l.cfg)
 		if err != nil {

@@ -108,8 +108,13 @@ func TestSelfTestOfAStandbyStaysInside(t *testing.T) {
 
 func TestSelfTestOfAWildcard(t *testing.T) {
 	for _, all := range []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()} {
-		a := freeAddr(t)
-		l := newLab(t, ListenerConfig{Protocol: TCP, Bind: netip.AddrPortFrom(all, a.Port())})
+		free, err := net.Listen("tcp", netip.AddrPortFrom(all, 0).String()) // free on every address
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := free.Addr().(*net.TCPAddr).AddrPort().Port()
+		free.Close()
+		l := newLab(t, ListenerConfig{Protocol: TCP, Bind: netip.AddrPortFrom(all, port)})
 		if err := test(t, l.proxy, 10*time.Second, func(netip.Addr) bool { return false }); err != nil {
 			t.Errorf("Test of %s = %v", all, err)
 		}

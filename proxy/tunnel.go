@@ -72,24 +72,26 @@ func (t *tunnel) cut() { t.end(cutReason, true) }
 // Reset ends the tunnel because the backend went down.
 func (t *tunnel) Reset() { t.end(errWentDown.Error(), true) }
 
-// end closes both sides, once.
+// end closes both sides. TLS may take seconds for its last word: that is not waited for under mu, and a reset cuts it short.
 func (t *tunnel) end(reason string, reset bool) {
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	if t.reason == "" {
 		t.reason = reason
 	}
-	if t.ended {
+	again := t.ended
+	t.ended = true
+	conns := [2]net.Conn{t.client.Conn, t.backend.Conn}
+	t.mu.Unlock()
+	if again && !reset {
 		return
 	}
-	t.ended = true
-	for _, s := range []*stream{&t.client, &t.backend} {
+	for _, c := range conns {
 		switch {
-		case s.Conn == nil:
+		case c == nil:
 		case reset:
-			s.reset()
+			resetConn(c)
 		default:
-			_ = s.Close()
+			_ = c.Close()
 		}
 	}
 }
@@ -300,16 +302,17 @@ func (t *tunnel) moved() uint64 {
 // limit of silence, or sessions would stay for ever when the other side has vanished.
 func (t *tunnel) halfClose(f *flow) {
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	if t.reason == "" {
 		t.reason = f.sender + " closed"
 	}
 	if t.ended || t.half {
+		t.mu.Unlock()
 		return
 	}
 	t.half = true
-	f.to.closeWrite()
 	f.to.by(time.Now().Add(t.limit() / looks))
+	t.mu.Unlock()
+	f.to.closeWrite() // by TLS this may take seconds
 }
 
 // broken ends the tunnel for an error in one direction.

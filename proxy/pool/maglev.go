@@ -49,11 +49,14 @@ func newTable(backends []*Backend) *table {
 	return t
 }
 
-// pick returns the backend of key's slot, or that of the next slot whose backend may be picked. There must be one.
+// pick returns the backend of key's slot, or that of the next slot whose backend may be picked; nil if those that may are too light for a slot.
 func (t *table) pick(key uint64, may func(*Backend) bool) *Backend {
-	for at := int(key % slots); ; at = (at + 1) % slots {
+	at := int(key % slots)
+	for range slots {
 		if b := t.backends[t.slots[at]]; may(b) {
 			return b
 		}
+		at = (at + 1) % slots
 	}
+	return nil
 }

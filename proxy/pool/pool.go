@@ -224,7 +224,10 @@ func (p *Pool) byClient(candidates []*Backend, client netip.Addr, whole bool) *B
 	for _, b := range candidates {
 		b.mark = p.turns
 	}
-	return r.table.pick(key, func(b *Backend) bool { return b.mark == p.turns })
+	if b := r.table.pick(key, func(b *Backend) bool { return b.mark == p.turns }); b != nil {
+		return b
+	}
+	return rendezvous(candidates, key) // all too light for a slot
 }
 
 // setUp records what a probe found and returns the sessions that it ends.

@@ -207,7 +207,8 @@ func (l *loop) fromBackend(f *flow) {
 	before := l.out.n
 	n, errno := l.out.receive(f.fd, batchSize, false, false)
 	switch {
-	case errno == unix.EAGAIN || errno == unix.EINTR:
+	case errno == unix.EAGAIN, errno == unix.EINTR,
+		errno == unix.EMSGSIZE, errno == unix.ENOMEM, errno == unix.ENOBUFS: // of one datagram that was too large, or this host's fault
 		return
 	case errno != 0: // nobody listens there: the next datagram goes to another backend
 		f.avoid = f.lease.Backend()

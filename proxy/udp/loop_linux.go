@@ -82,6 +82,7 @@ func (r *Relay) newLoop(s *Socket) (l *loop, err error) {
 	l.tryGet = l.get
 	r.mu.Lock()
 	r.wake = l.wake
+	r.mail, r.all = nil, false // letters of a former run name its flows
 	r.mu.Unlock()
 	return l, nil
 }
