@@ -41,11 +41,11 @@ type Session interface{ Reset() }
 
 // Backend is one server of a pool. Its methods may be called from any goroutine.
 type Backend struct {
-	name    string
-	address netip.AddrPort
-	weight  int
-	index   int
-	keep    bool // sessions survive when it goes down
+	name       string
+	address    netip.AddrPort
+	configured int // its weight
+	index      int
+	keep       bool // sessions survive when it goes down
 
 	active   atomic.Int64
 	total    atomic.Uint64
@@ -63,6 +63,7 @@ type Backend struct {
 	round  atomic.Uint32 // how often it was ejected; written under the pool's changing
 
 	// What balancing turns; guarded by the pool's mu.
+	weight   int       // as configured, or as ordered; written under the pool's changing and mu
 	share    int       // the weight, in parts of scale, as far as the backend has warmed up
 	current  int       // of the smooth weighted round-robin
 	warmFrom time.Time // when it came back into rotation; zero: never, or it has warmed up
@@ -73,7 +74,7 @@ type Backend struct {
 	reason   string
 	since    time.Time
 	sentence sentence
-	admin    Admin
+	order    Order
 	sessions map[Session]struct{}
 }
 

@@ -193,14 +193,14 @@ func TestSourcesOfAvailabilityAreKeptApart(t *testing.T) {
 				t.Errorf("%s: picked %s, want %s", when, got, want)
 			}
 		}
-		s.SetAdmin("web", "a", Drain)
+		s.SetAdmin("web", "a", Order{Admin: Drain})
 		see("drained", "bc")
 		s.SetUp("web", "a", true, "fine")
 		see("drained and up", "bc")
 		s.SetUp("web", "a", false, "refused")
-		s.SetAdmin("web", "a", Ready)
+		s.SetAdmin("web", "a", Order{Admin: Ready})
 		see("ready, but down", "bc")
-		if b := s.Snapshot()[0].Backends[0]; b.Admin != Ready || b.State != Down || b.Reason != "refused" {
+		if b := s.Snapshot()[0].Backends[0]; b.Order.Admin != Ready || b.State != Down || b.Reason != "refused" {
 			t.Errorf("%+v, want ready and down", b)
 		}
 		s.SetUp("web", "a", true, "fine")
@@ -212,7 +212,7 @@ func TestSourcesOfAvailabilityAreKeptApart(t *testing.T) {
 		s.SetUp("web", "b", false, "refused")
 		s.SetUp("web", "b", true, "fine")
 		see("has been down and is up again", "abc")
-		if s.SetAdmin("web", "x", Drain) || s.SetAdmin("x", "a", Drain) {
+		if s.SetAdmin("web", "x", Order{Admin: Drain}) || s.SetAdmin("x", "a", Order{Admin: Drain}) {
 			t.Error("an unknown backend was found")
 		}
 	})
@@ -221,7 +221,7 @@ func TestSourcesOfAvailabilityAreKeptApart(t *testing.T) {
 // What an operator has taken out is not forced to serve.
 func TestPanicSparesWhatOperatorsTookOut(t *testing.T) {
 	s, p := ejecting(Config{Panic: 90, KeepAtLeast: 3}, 3)
-	s.SetAdmin("web", "a", Maint)
+	s.SetAdmin("web", "a", Order{Admin: Maint})
 	s.SetUp("web", "b", false, "refused")
 	s.SetUp("web", "c", false, "refused")
 	if got := picked(p); got != "bc" {
@@ -239,11 +239,11 @@ func TestMaintEndsSessionsAndDrainDoesNot(t *testing.T) {
 	if !b.Attach(e) {
 		t.Fatal("not attached")
 	}
-	s.SetAdmin("web", "a", Drain)
+	s.SetAdmin("web", "a", Order{Admin: Drain})
 	if e.ended != 0 || !b.Attach(&ending{}) {
 		t.Error("a drained backend's sessions have ended")
 	}
-	s.SetAdmin("web", "a", Maint)
+	s.SetAdmin("web", "a", Order{Admin: Maint})
 	if e.ended != 1 || b.Attach(&ending{}) {
 		t.Error("the sessions of a backend in maintenance go on")
 	}
@@ -302,10 +302,10 @@ func TestEjectionAmongOthers(t *testing.T) {
 	wg.Go(func() {
 		for i := range 200 {
 			s.SetUp("web", "a", i%2 == 1, fmt.Sprint(i))
-			s.SetAdmin("web", "b", Admin(i%3))
+			s.SetAdmin("web", "b", Order{Admin: Admin(i % 3), Weight: i % 5})
 			s.Snapshot()
 		}
-		s.SetAdmin("web", "b", Ready)
+		s.SetAdmin("web", "b", Order{Admin: Ready})
 	})
 	wg.Wait()
 	time.Sleep(time.Millisecond)

@@ -45,7 +45,7 @@ func newPool(c Config) *Pool {
 	for i, b := range c.Backends {
 		weight := max(b.Weight, 1)
 		p.backends = append(p.backends, &Backend{
-			name: b.Name, address: b.Address, weight: weight, index: i, keep: c.OnDown == Keep,
+			name: b.Name, address: b.Address, configured: weight, weight: weight, index: i, keep: c.OnDown == Keep,
 			backup: b.Backup, most: int64(b.MaxConns), hash: hashName(p.seed, b.Name), share: weight * scale,
 			since: now, sessions: make(map[Session]struct{}),
 		})
@@ -85,16 +85,17 @@ type Status struct {
 type BackendStatus struct {
 	Name     string
 	Address  netip.AddrPort
-	Weight   int
+	Weight   int // as configured, or as ordered
 	Backup   bool
 	MaxConns int // zero: no bound
 	State    State
 	Reason   string    // of the last verdict
 	Since    time.Time // when State began
-	Admin    Admin     // the operator's word
+	Order    Order     // the operator's word
 	Ejected  bool      // its failures have taken it out
 	Until    time.Time // until when
 	Ejection string    // why; of the last time
+	Ejects   uint32    // how often
 	Active   int64     // uses now: TCP sessions, HTTP requests
 	Total    uint64    // uses since the start
 	Failures uint64    // of those, how many failed by the backend's fault
@@ -108,10 +109,10 @@ func (s *Set) Snapshot() []Status {
 			p.readmit()
 		}
 		st := Status{Name: p.name, Balance: p.balance, Backends: make([]BackendStatus, 0, len(p.backends))}
+		p.mu.Lock()
 		for _, b := range p.backends {
 			st.Backends = append(st.Backends, b.snapshot())
 		}
-		p.mu.Lock()
 		st.Available, st.Forced, st.Waiting = len(p.rotation.serving), p.rotation.forced, p.queue.waiting.Len()
 		p.mu.Unlock()
 		out = append(out, st)
@@ -119,13 +120,14 @@ func (s *Set) Snapshot() []Status {
 	return out
 }
 
+// snapshot describes the backend. The caller holds the pool's mu.
 func (b *Backend) snapshot() BackendStatus {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return BackendStatus{
 		Name: b.name, Address: b.address, Weight: b.weight,
 		Backup: b.backup, MaxConns: int(b.most), State: b.State(), Reason: b.reason, Since: b.since,
-		Admin: b.admin, Ejected: b.sentence.out, Until: b.sentence.until, Ejection: b.sentence.reason,
+		Order: b.order, Ejected: b.sentence.out, Until: b.sentence.until, Ejection: b.sentence.reason, Ejects: b.round.Load(),
 		Active: b.active.Load(), Total: b.total.Load(), Failures: b.failures.Load(),
 	}
 }
