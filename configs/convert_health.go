@@ -1,49 +1,128 @@
 package configs
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/tandem-lb/tandem/health"
+	"github.com/tandem-lb/tandem/proxy/pool"
+	"github.com/tandem-lb/tandem/proxy/route"
+	"github.com/tandem-lb/tandem/proxy/sni"
 )
 
-func (c *checker) health(f *fileHealth) health.Config {
-	cfg := health.Config{Type: choice(c, f.Type, health.TCP, health.TCP, health.HTTP, health.None)}
+// health reads how the backends of a pool are probed. secure is how clients' connections reach them; nil: in plain.
+func (c *checker) health(f *fileHealth, secure *pool.TLS) health.Config {
+	cfg := health.Config{Type: choice(c, f.Type, health.TCP, health.TCP, health.HTTP, health.HTTPS, health.GRPC, health.TLS, health.Exec, health.None)}
+	if !f.Type.bad && (!f.Type.set || f.Type.text == string(cfg.Type)) { // else the type is wrong: who knows what the rest was for
+		c.probeKeys(f, cfg.Type)
+	}
 	if cfg.Type == health.None {
-		for _, other := range fields(f) {
-			if at, set := setAt(other); set && other.key != "type" {
-				c.bad(at, "is for a pool that is probed; this one has type: none")
-			}
-		}
 		return cfg
 	}
-	cfg.Interval = c.duration(f.Interval, span{min: 50 * time.Millisecond, max: time.Hour, def: time.Second})
+	def := cfg.WithDefaults()
+	cfg.Interval = c.duration(f.Interval, span{min: 50 * time.Millisecond, max: time.Hour, def: def.Interval})
 	// The bounds of the other two follow from the interval.
-	fast := min(cfg.Interval, max(cfg.Interval/4, 100*time.Millisecond))
-	cfg.FastInterval = c.duration(f.FastInterval, span{min: 10 * time.Millisecond, max: cfg.Interval, def: fast})
-	cfg.Timeout = c.duration(f.Timeout, span{min: 10 * time.Millisecond, max: cfg.Interval, def: min(cfg.Interval, 500*time.Millisecond)})
-	cfg.Rise = c.number(f.Rise, 100, 2)
-	cfg.Fall = c.number(f.Fall, 100, 3)
+	def = cfg.WithDefaults()
+	cfg.FastInterval = c.duration(f.FastInterval, span{min: 10 * time.Millisecond, max: cfg.Interval, def: def.FastInterval})
+	cfg.Timeout = c.duration(f.Timeout, span{min: 10 * time.Millisecond, max: cfg.Interval, def: def.Timeout})
+	cfg.Rise = c.number(f.Rise, 100, def.Rise)
+	cfg.Fall = c.number(f.Fall, 100, def.Fall)
 	cfg.Port = uint16(c.number(f.Port, 65535, 0))
-	if cfg.Type == health.HTTP {
+	switch cfg.Type {
+	case health.HTTP, health.HTTPS:
 		c.healthHTTP(f, &cfg)
-		return cfg
+	case health.GRPC:
+		cfg.Host = c.httpHost(f.Host)
+		cfg.Service = c.spoken(f.Service)
+	case health.TCP, health.TLS:
+		cfg.Send, cfg.Receive = c.spoken(f.Send), c.spoken(f.Expect)
+	case health.Exec:
+		c.need(f.block, "command", f.Command.set, "the program and its arguments, such as [/usr/local/bin/check-backend, --fast]")
+		cfg.Command, cfg.RunAs = c.argv(&f.Command), c.user(f.RunAs)
+	case health.None:
 	}
-	if f.Type.bad || f.Type.set && f.Type.text != string(health.TCP) {
-		return cfg // the type is wrong: who knows what the rest was for
-	}
+	c.healthTLS(f, &cfg, secure)
+	return cfg
+}
+
+// probeKeys refuses keys that mean nothing for a type of probe.
+func (c *checker) probeKeys(f *fileHealth, t health.Type) {
 	for _, other := range fields(f) {
-		switch other.key {
-		case "method", "path", "host", "expect_status", "expect_body", "tls", "tls_server_name", "tls_insecure", "tls_ca_file":
-			if at, set := setAt(other); set {
-				c.bad(at, "is for type: http; this pool is probed by tcp, the default")
+		at, set := setAt(other)
+		types := probesWith(other.key)
+		switch {
+		case !set || other.key == "type":
+		case t == health.None:
+			c.bad(at, "is for a pool that is probed; this one has type: none")
+		case other.key == "tls" && (t == health.HTTPS || t == health.TLS):
+			c.bad(at, "is said by type: %s already; leave it out", t)
+		case other.key == "tls" && t == health.TCP:
+			c.bad(at, "is for type: http or grpc; write type: tls for a handshake alone")
+		case types != nil && !slices.Contains(types, t):
+			def := ""
+			if t == health.TCP {
+				def = ", the default"
 			}
+			c.bad(at, "is for type: %s; this pool is probed by %s%s", alternatives(types), t, def)
 		}
 	}
-	return cfg
+}
+
+// probesWith says which types of probe a key is for; nil: all.
+func probesWith(key string) []health.Type {
+	switch key {
+	case "method", "path", "headers", "expect_status", "expect_body":
+		return []health.Type{health.HTTP, health.HTTPS}
+	case "host":
+		return []health.Type{health.HTTP, health.HTTPS, health.GRPC}
+	case "tls":
+		return []health.Type{health.HTTP, health.GRPC}
+	case "tls_server_name", "tls_insecure", "tls_ca_file":
+		return []health.Type{health.HTTP, health.HTTPS, health.GRPC, health.TLS}
+	case "send", "expect":
+		return []health.Type{health.TCP, health.TLS}
+	case "service":
+		return []health.Type{health.GRPC}
+	case "command", "run_as":
+		return []health.Type{health.Exec}
+	}
+	return nil
+}
+
+// alternatives writes a, b or c.
+func alternatives[T ~string](words []T) string {
+	var b strings.Builder
+	for i, w := range words {
+		switch {
+		case i > 0 && i == len(words)-1:
+			b.WriteString(" or ")
+		case i > 0:
+			b.WriteString(", ")
+		}
+		b.WriteString(string(w))
+	}
+	return b.String()
+}
+
+// spoken reads what a probe says or hears.
+func (c *checker) spoken(s scalar) string {
+	const most = 4096
+	switch {
+	case !s.ok():
+		return ""
+	case s.text == "":
+		c.bad(s.place, "is empty; leave the key out")
+	case len(s.text) > most:
+		c.bad(s.place, "has %d bytes; allowed: at most %d", len(s.text), most)
+	case strings.Contains(s.text, `\r`) || strings.Contains(s.text, `\n`) || strings.Contains(s.text, `\x`):
+		c.warn(s.place, `%s has a backslash in it as it stands; if a line end or a byte is meant, put the text into double quotes, as in "PING\r\n"`, show(s.text))
+	}
+	return s.text
 }
 
 // setAt is where a key of a mapping stands, if it is there.
@@ -62,6 +141,9 @@ func (c *checker) healthHTTP(f *fileHealth, cfg *health.Config) {
 	cfg.Path = c.urlPath(f.Path)
 	cfg.Host = c.httpHost(f.Host)
 	cfg.Expect = c.statuses(&f.ExpectStatus)
+	for _, h := range c.headerLines(&f.Headers, checkProbeField) {
+		cfg.Headers = append(cfg.Headers, health.Header{Name: h.Name, Value: h.Value})
+	}
 	if f.ExpectBody.ok() {
 		cfg.ExpectBody = f.ExpectBody.text
 		switch {
@@ -73,38 +155,61 @@ func (c *checker) healthHTTP(f *fileHealth, cfg *health.Config) {
 			c.bad(f.ExpectBody.place, "contradicts method: HEAD, whose answers have no body")
 		}
 	}
-	c.healthTLS(f, cfg)
 }
 
-func (c *checker) healthTLS(f *fileHealth, cfg *health.Config) {
-	cfg.TLS = c.flag(f.TLS)
+// checkProbeField is route.CheckField, but a probe may say, as a proxy would, where a request came from: many applications answer others with a redirect.
+func checkProbeField(f route.Field) error {
+	const prefix = "x-forwarded-"
+	if len(f.Name) > len(prefix) && strings.EqualFold(f.Name[:len(prefix)], prefix) {
+		f.Name = f.Name[len(prefix):]
+	}
+	return route.CheckField(f)
+}
+
+// healthTLS reads how certificates are verified, by the same rules as for the connections of clients; what is not said is as for those.
+func (c *checker) healthTLS(f *fileHealth, cfg *health.Config, secure *pool.TLS) {
+	cfg.TLS = c.flag(f.TLS) || cfg.Type == health.HTTPS || cfg.Type == health.TLS
 	if !cfg.TLS {
 		for _, s := range []scalar{f.TLSServerName, f.TLSInsecure, f.TLSCAFile} {
-			if s.set && !f.TLS.bad {
+			if s.set && !f.TLS.bad && (cfg.Type == health.HTTP || cfg.Type == health.GRPC) {
 				c.bad(s.place, "is for probes by TLS; write tls: true, too")
 			}
 		}
 		return
 	}
-	cfg.TLSInsecure = c.flag(f.TLSInsecure)
-	cfg.TLSCAFile = c.path(f.TLSCAFile, "")
-	cfg.TLSServerName = hostOnly(cfg.Host)
+	if secure == nil {
+		secure = &pool.TLS{}
+	}
+	cfg.TLSCertFile, cfg.TLSKeyFile = secure.CertFile, secure.KeyFile
+	cfg.TLSCAFile, cfg.TLSInsecure = secure.CAFile, secure.Insecure
+	if f.TLSCAFile.set {
+		cfg.TLSCAFile, cfg.TLSInsecure = c.file(f.TLSCAFile), false
+	}
+	if f.TLSInsecure.set {
+		cfg.TLSInsecure = c.flag(f.TLSInsecure)
+	}
+	cfg.TLSServerName = cmp.Or(secure.ServerName, hostOnly(cfg.Host))
 	if f.TLSServerName.ok() {
-		cfg.TLSServerName = f.TLSServerName.text
-		if !hostChars(cfg.TLSServerName) || strings.Contains(cfg.TLSServerName, ":") {
-			c.bad(f.TLSServerName.place, "%s is not a server name; write a host name, such as www.example.org", show(f.TLSServerName.text))
-		}
+		cfg.TLSServerName = c.tlsName(f.TLSServerName)
 	}
 	switch {
-	case cfg.TLSInsecure && cfg.TLSCAFile != "":
+	case f.TLSInsecure.set && cfg.TLSInsecure && f.TLSCAFile.set:
 		c.bad(f.TLSInsecure.place, "true contradicts tls_ca_file; keep one of the two")
-	case cfg.TLSInsecure:
+	case f.TLSInsecure.set && cfg.TLSInsecure:
 		c.warn(f.TLSInsecure.place, "certificates are not verified; whoever answers at the backend's address counts as up")
-	case cfg.TLSCAFile != "" && c.host.File != nil:
-		if err := c.host.File(cfg.TLSCAFile); err != nil {
-			c.fact(f.TLSCAFile.place, "%v", err)
-		}
 	}
+}
+
+// tlsName reads the name that a server's certificate must have.
+func (c *checker) tlsName(s scalar) string {
+	if !s.ok() {
+		return ""
+	}
+	name, ok := sni.Canonical(s.text)
+	if !ok {
+		c.bad(s.place, "%s is not a server name; write a host name, such as www.example.org", show(s.text))
+	}
+	return name
 }
 
 func (c *checker) urlPath(s scalar) string {

@@ -209,7 +209,7 @@ func (c *checker) readPools(bs *blocks[filePool]) []Pool {
 		}
 		p.TLS = c.poolTLS(&f.TLS)
 		c.headed[p.Name], c.guessed[p.Name] = p.ProxyProtocol != "", !f.Health.Type.set && !f.Health.Port.set
-		p.Health = c.health(&f.Health)
+		p.Health = c.health(&f.Health, p.TLS)
 		p.Backends = c.readBackends(f)
 		c.balancing(f, &p)
 		ps = append(ps, p)

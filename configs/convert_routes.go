@@ -255,11 +255,11 @@ func (c *checker) edit(f *fileEdit) route.Edit {
 	if !f.Set.set && !f.Add.set && !f.Remove.set {
 		c.bad(f.place, "is empty; write set, add or remove")
 	}
-	return route.Edit{Set: c.headerLines(&f.Set), Add: c.headerLines(&f.Add), Remove: c.each(&f.Remove, route.CheckFieldName)}
+	return route.Edit{Set: c.headerLines(&f.Set, route.CheckField), Add: c.headerLines(&f.Add, route.CheckField), Remove: c.each(&f.Remove, route.CheckFieldName)}
 }
 
 // headerLines reads lines such as "X-Env: prod".
-func (c *checker) headerLines(l *list) []route.Field {
+func (c *checker) headerLines(l *list, check func(route.Field) error) []route.Field {
 	var fs []route.Field
 	for _, s := range l.items {
 		if !s.ok() {
@@ -271,7 +271,7 @@ func (c *checker) headerLines(l *list) []route.Field {
 			c.bad(s.place, `%s is not a header field; write a name and a value, such as "X-Env: prod"`, show(s.text))
 			continue
 		}
-		if err := route.CheckField(f); err != nil {
+		if err := check(f); err != nil {
 			c.bad(s.place, "%s", oneLine(err.Error()))
 			continue
 		}

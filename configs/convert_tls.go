@@ -137,12 +137,7 @@ func (c *checker) poolTLS(f *filePoolTLS) *pool.TLS {
 		CAFile: c.file(f.CAFile), Insecure: c.flag(f.Insecure),
 		CertFile: c.path(f.CertFile, ""), KeyFile: c.path(f.KeyFile, ""),
 	}
-	if f.ServerName.ok() {
-		name, ok := sni.Canonical(f.ServerName.text)
-		if cfg.ServerName = name; !ok {
-			c.bad(f.ServerName.place, "%s is not a server name; write a host name, such as www.example.org", show(f.ServerName.text))
-		}
-	}
+	cfg.ServerName = c.tlsName(f.ServerName)
 	if cfg.KeyFile == "" {
 		cfg.KeyFile = cfg.CertFile
 	}

@@ -203,6 +203,12 @@ type fileHealth struct {
 	TLSServerName scalar `key:"tls_server_name"`
 	TLSInsecure   scalar `key:"tls_insecure"`
 	TLSCAFile     scalar `key:"tls_ca_file"`
+	Headers       list   `key:"headers"`
+	Send          scalar `key:"send"`
+	Expect        scalar `key:"expect"`
+	Service       scalar `key:"service"`
+	Command       list   `key:"command"`
+	RunAs         scalar `key:"run_as"`
 }
 
 type fileAdmin struct {

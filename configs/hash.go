@@ -107,6 +107,9 @@ func hashPool(w io.Writer, p *Pool) {
 	}
 	slices.Sort(expect)
 	write("http %q %q %q %s %q %t %q %t", h.Method, h.Path, h.Host, strings.Join(expect, ","), h.ExpectBody, h.TLS, h.TLSServerName, h.TLSInsecure)
+	if h.Send != "" || h.Receive != "" || h.Service != "" || len(h.Command) > 0 || len(h.Headers) > 0 {
+		write("probe %q %q %q %q %q", h.Send, h.Receive, h.Service, h.Command, h.Headers)
+	}
 	bs := slices.Clone(p.Backends)
 	slices.SortFunc(bs, func(a, b pool.BackendConfig) int { return cmp.Compare(a.Name, b.Name) })
 	for _, b := range bs {

@@ -32,8 +32,6 @@ func laterKey(path string) string {
 		return "health with rise and fall"
 	case "pools[].backends[].track", "pools[].backends[].state":
 		return "weight, and health to take a backend out"
-	case "pools[].health.send", "pools[].health.expect", "pools[].health.command", "pools[].health.service":
-		return "health types tcp, http and none"
 	case "admin.listen", "admin.token", "admin.tls", "admin.group", "metrics", "dashboard":
 		return "admin.socket, and tandem status --json over it"
 	case "vip.groups", "vips":
@@ -48,11 +46,6 @@ func laterValue(path, value string) bool {
 	case "listeners[].protocol":
 		switch value {
 		case "http2", "h2", "h2c", "grpc":
-			return true
-		}
-	case "pools[].health.type":
-		switch value {
-		case "grpc", "exec", "tls", "https":
 			return true
 		}
 	}

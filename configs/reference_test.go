@@ -177,7 +177,7 @@ listeners:
     protocol: http
     pool: web
     tls: {certificates: [{cert_file: /etc/tandem/www.example.org.pem, key_file: /etc/tandem/www.example.org.key}], client_ca_file: /etc/tandem/clients-ca.pem}
-  - {name: by-name, bind: 10.0.0.10:8443, protocol: tcp, tls: passthrough, sni: [{names: [www.example.org, "*.example.net"], pool: web}]}
+  - {name: by-name, bind: 10.0.0.10:8443, protocol: tcp, tls: passthrough, sni: [{names: [www.example.org, "*.example.net"], pool: web}, {names: rpc.example.org, pool: rpc}, {names: cache.example.org, pool: cache}]}
   - {name: postgres, bind: 10.0.0.10:5432, protocol: tcp, pool: postgres, idle_timeout: never}
   - {name: dns, bind: 10.0.0.10:53, protocol: udp, pool: dns, responses: 1, max_conns_per_client: 1000, rate_limit: 500}
   - {name: web6, bind: "[2001:db8::10]:80", protocol: http, pool: web}
@@ -186,7 +186,7 @@ access_log: {file: /var/log/tandem/access.log}
 pools:
   - name: web
     tls: {server_name: www.example.org, ca_file: /etc/tandem/backends-ca.pem, cert_file: /etc/tandem/to-backends.pem, key_file: /etc/tandem/to-backends.key}
-    health: {type: http, port: 8081, host: www.example.org, expect_body: ok, tls: true, tls_ca_file: /etc/tandem/backends-ca.pem}
+    health: {type: http, port: 8081, host: www.example.org, expect_body: ok, tls: true, headers: "X-Forwarded-Proto: https"}
     slow_start: 30s
     panic: 30%
     keep_at_least: 1
@@ -199,7 +199,14 @@ pools:
     bounded_load: 150%
     proxy_protocol: v2
     backends: [{name: pg1, address: "[2001:db8:1::31]:5432"}]
+  - name: rpc
+    health: {type: grpc, service: shop.Orders}
+    backends: [{name: rpc1, address: "10.0.1.51:50051"}]
+  - name: cache
+    health: {send: "PING\r\n", expect: +PONG}
+    backends: [{name: redis1, address: "10.0.1.61:6379"}]
   - name: dns
+    health: {type: exec, command: [/usr/local/bin/check-dns, --fast], run_as: nobody}
     backends: [{name: dns1, address: "10.0.1.41:53"}]
 track:
   interfaces: [{interface: eth1}]

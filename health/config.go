@@ -22,9 +22,9 @@ const (
 // Config describes how the backends of one pool are probed. Zero values mean the defaults.
 type Config struct {
 	Type         Type
-	Interval     time.Duration // between probes; default 1 s
+	Interval     time.Duration // between probes; default 1 s, for Exec 5 s
 	FastInterval time.Duration // between probes while a change is on its way; default Interval/4, at least 100 ms
-	Timeout      time.Duration // of one probe, connect to verdict; default 500 ms; at most Interval
+	Timeout      time.Duration // of one probe, connect to verdict; default 500 ms, for Exec 2 s; at most Interval
 	Rise         int           // consecutive successes to come up; default 2
 	Fall         int           // consecutive failures to go down; default 3
 	Port         uint16        // zero: the backend's
@@ -41,11 +41,17 @@ type Config struct {
 	Host          string        // default: the backend's address
 	Expect        []StatusRange // default 200-399
 	ExpectBody    string        // substring looked for in the first 64 KiB; empty: not looked at
+	Headers       []Header      // further fields of the request
 	TLS           bool
 	TLSServerName string // default: Host
 	TLSInsecure   bool   // skip verification of the certificate
 	TLSCAFile     string // PEM bundle; default: the system's
+	// TLSCertFile and TLSKeyFile are shown to a backend that asks for a client's certificate; PEM, read each time. Empty: nothing.
+	TLSCertFile, TLSKeyFile string
 }
+
+// Header is a field of a request.
+type Header struct{ Name, Value string }
 
 // StatusRange is an inclusive range of HTTP statuses.
 type StatusRange struct{ From, To int }

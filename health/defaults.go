@@ -13,8 +13,11 @@ import (
 const (
 	defaultInterval = time.Second
 	defaultTimeout  = 500 * time.Millisecond
-	defaultRise     = 2
-	defaultFall     = 3
+	// A program costs more than a connection.
+	defaultExecInterval = 5 * time.Second
+	defaultExecTimeout  = 2 * time.Second
+	defaultRise         = 2
+	defaultFall         = 3
 
 	// minFast keeps the default FastInterval from becoming a flood where Interval is short.
 	minFast = 100 * time.Millisecond
@@ -25,15 +28,19 @@ const (
 func (c Config) WithDefaults() Config {
 	c.Type = cmp.Or(c.Type, TCP)
 	c.TLS = c.TLS || c.Type == HTTPS || c.Type == TLS
+	interval, timeout := defaultInterval, defaultTimeout
+	if c.Type == Exec {
+		interval, timeout = defaultExecInterval, defaultExecTimeout
+	}
 	if c.Interval <= 0 {
-		c.Interval = defaultInterval
+		c.Interval = interval
 	}
 	if c.FastInterval <= 0 {
 		c.FastInterval = max(c.Interval/4, minFast)
 	}
 	c.FastInterval = min(c.FastInterval, c.Interval)
 	if c.Timeout <= 0 {
-		c.Timeout = defaultTimeout
+		c.Timeout = timeout
 	}
 	c.Timeout = min(c.Timeout, c.Interval)
 	if c.Rise <= 0 {

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/textproto"
 	"os"
 	"strings"
 )
@@ -93,6 +94,9 @@ func (h *httpProbe) request() (*http.Request, error) {
 	req.Close = true
 	req.Header.Set("User-Agent", "tandem-health")
 	req.Header.Set("Accept", "*/*")
+	for _, f := range h.cfg.Headers {
+		req.Header[textproto.CanonicalMIMEHeaderKey(f.Name)] = []string{f.Value}
+	}
 	return req, nil
 }
 

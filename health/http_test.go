@@ -211,3 +211,15 @@ func TestReasonsAreBoundedAndPrintable(t *testing.T) {
 		t.Errorf("reason %q", r.reason)
 	}
 }
+
+func TestARequestHasItsFurtherFields(t *testing.T) {
+	got := make(chan string, 1)
+	r := probeOnce(t, Config{Type: HTTP, Headers: []Header{{"x-forwarded-proto", "https"}, {"User-Agent", "nagios"}}}, func(c net.Conn) {
+		got <- readHeader(c)
+		_, _ = c.Write([]byte("HTTP/1.1 204 No Content\r\n\r\n"))
+	})
+	head := <-got
+	if !r.ok || !strings.Contains(head, "\r\nX-Forwarded-Proto: https\r\n") || strings.Count(head, "User-Agent") != 1 || !strings.Contains(head, "nagios") {
+		t.Errorf("%+v\n%s", r, head)
+	}
+}

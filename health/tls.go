@@ -24,6 +24,14 @@ func (h *handshaker) shake(ctx context.Context, conn net.Conn) (net.Conn, result
 		// Not the backend's fault; the bundle may be put right at any time.
 		return nil, result{reason: printable(err.Error()), local: true}
 	}
+	if h.cfg.TLSCertFile != "" {
+		own, err := tls.LoadX509KeyPair(h.cfg.TLSCertFile, cmp.Or(h.cfg.TLSKeyFile, h.cfg.TLSCertFile))
+		if err != nil {
+			return nil, result{reason: printable("certificate for the backend: " + err.Error()), local: true}
+		}
+		cfg = cfg.Clone()
+		cfg.Certificates = []tls.Certificate{own}
+	}
 	c := tls.Client(conn, cfg)
 	if err := c.HandshakeContext(ctx); err != nil {
 		return nil, failure("tls handshake", h.cfg.Timeout, err)

@@ -118,3 +118,33 @@ func TestAMuteTLSBackendTimesOut(t *testing.T) {
 		t.Errorf("got %+v", r)
 	}
 }
+
+// A backend that asks for a client's certificate gets that of the pool, as it is in the file by then.
+func TestAProbeShowsItsCertificate(t *testing.T) {
+	server, ca := identity(t, "www.example")
+	mine, mineCA := identity(t, "tandem")
+	key, err := x509.MarshalPKCS8PrivateKey(mine.Certificates[0].PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	both, err := os.ReadFile(mineCA)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "me.pem")
+	if err := os.WriteFile(file, append(both, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	server.ClientAuth, server.ClientCAs = tls.RequireAndVerifyClientCert, x509.NewCertPool()
+	server.ClientCAs.AppendCertsFromPEM(both)
+	server.Time = func() time.Time { return time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) }
+	for _, c := range []struct {
+		file      string
+		ok, local bool
+	}{{file, true, false}, {"", false, false}, {"/nowhere/me.pem", false, true}} {
+		r := probeOnce(t, Config{TLS: true, TLSCAFile: ca, TLSCertFile: c.file}, overTLS(server, make(chan string, 1)))
+		if r.ok != c.ok || r.local != c.local {
+			t.Errorf("with %q: %+v, want ok %v, local %v", c.file, r, c.ok, c.local)
+		}
+	}
+}

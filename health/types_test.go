@@ -241,7 +241,7 @@ func TestProgramsJudge(t *testing.T) {
 	} {
 		p := newProber(Target{Pool: "db", Backend: "pg1", Address: web1, Config: Config{Type: Exec, Command: []string{"/bin/judge", "x"}, RunAs: "probe", Port: 99}}, nil)
 		p.exec.run = func(_ context.Context, got command.Command) (string, error) {
-			if got.User != "probe" || got.Timeout != defaultTimeout || !slices.Equal(got.Argv, []string{"/bin/judge", "x"}) ||
+			if got.User != "probe" || got.Timeout != defaultExecTimeout || !slices.Equal(got.Argv, []string{"/bin/judge", "x"}) ||
 				!slices.Equal(got.Env, []string{"TANDEM_POOL=db", "TANDEM_BACKEND=pg1", "TANDEM_ADDRESS=10.0.1.21", "TANDEM_PORT=99"}) {
 				t.Errorf("ran %+v", got)
 			}
