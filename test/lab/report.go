@@ -56,11 +56,12 @@ func gap(times []time.Time) (largest time.Duration, at time.Time) {
 
 func (r Report) String() string {
 	return fmt.Sprintf("%d attempts, %d failed %v, blackout %v (by ends %v), slowest %v, client late by %v at most",
-		r.Attempts, r.Failed, r.failures(), r.Blackout.Round(time.Millisecond/10), r.ByEnds.Round(time.Millisecond/10),
+		r.Attempts, r.Failed, r.Failures(), r.Blackout.Round(time.Millisecond/10), r.ByEnds.Round(time.Millisecond/10),
 		r.Slowest.Round(time.Millisecond/10), r.Late.Round(time.Millisecond/10))
 }
 
-func (r Report) failures() map[string]int {
+// Failures counts the failed attempts by what became of them.
+func (r Report) Failures() map[string]int {
 	m := map[string]int{}
 	for o, n := range r.Outcomes {
 		if o != OK {

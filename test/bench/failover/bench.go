@@ -31,31 +31,33 @@ type bench struct {
 
 // result is one run, in milliseconds where it is a time.
 type result struct {
-	Fault    string  `json:"fault"`
-	System   string  `json:"system"`
-	Run      int     `json:"run"`
-	Blackout float64 `json:"blackout_ms"`
-	ByEnds   float64 `json:"blackout_by_ends_ms"`
-	Attempts int     `json:"attempts"`
-	Failed   int     `json:"failed"`
-	Slowest  float64 `json:"slowest_ms"`
-	Late     float64 `json:"client_late_ms"` // by which the client itself was late: no blackout below it means anything
-	Dual     float64 `json:"dual_ms"`
-	DualSum  float64 `json:"dual_total_ms"`
-	Moves    int     `json:"moves"`                 // how often another host came to hold alone
-	Healed   float64 `json:"healed_ms,omitempty"`   // after the heal, until one alone answered for good
-	Lapse    float64 `json:"lapse_ms,omitempty"`    // after the fault, until the old holder was heard for the last time
-	Resets   int     `json:"resets,omitempty"`      // meanwhile: connections to the old holder that it refused
-	Hanging  int     `json:"hanging,omitempty"`     // and those that it left without an answer
-	Claimed  float64 `json:"claimed_ms,omitempty"`  // after the fault, until the other node answered
-	Lapses   int     `json:"lapses,omitempty"`      // how often a gate lapsed, by the logs of the nodes
-	CPU      float64 `json:"cpu_percent,omitempty"` // of one core, of the node that used more
-	Memory   float64 `json:"memory_mib,omitempty"`  // resident, of the node that has more
-	Clients  int     `json:"clients,omitempty"`
-	Unserved int     `json:"unserved,omitempty"`
-	Holders  string  `json:"holders"`
-	Lost     bool    `json:"not_survived,omitempty"`
-	Note     string  `json:"note,omitempty"`
+	Fault    string         `json:"fault"`
+	System   string         `json:"system"`
+	Run      int            `json:"run"`
+	Blackout float64        `json:"blackout_ms"`
+	ByEnds   float64        `json:"blackout_by_ends_ms"`
+	Attempts int            `json:"attempts"`
+	Failed   int            `json:"failed"`
+	How      map[string]int `json:"failures,omitempty"` // what became of those that failed
+	At       float64        `json:"at_ms"`              // when the blackout began, since the fault
+	Slowest  float64        `json:"slowest_ms"`
+	Late     float64        `json:"client_late_ms"` // by which the client itself was late: no blackout below it means anything
+	Dual     float64        `json:"dual_ms"`
+	DualSum  float64        `json:"dual_total_ms"`
+	Moves    int            `json:"moves"`                 // how often another host came to hold alone
+	Healed   float64        `json:"healed_ms,omitempty"`   // after the heal, until one alone answered for good
+	Lapse    float64        `json:"lapse_ms,omitempty"`    // after the fault, until the old holder was heard for the last time
+	Resets   int            `json:"resets,omitempty"`      // meanwhile: connections to the old holder that it refused
+	Hanging  int            `json:"hanging,omitempty"`     // and those that it left without an answer
+	Claimed  float64        `json:"claimed_ms,omitempty"`  // after the fault, until the other node answered
+	Lapses   int            `json:"lapses,omitempty"`      // how often a gate lapsed, by the logs of the nodes
+	CPU      float64        `json:"cpu_percent,omitempty"` // of one core, of the node that used more
+	Memory   float64        `json:"memory_mib,omitempty"`  // resident, of the node that has more
+	Clients  int            `json:"clients,omitempty"`
+	Unserved int            `json:"unserved,omitempty"`
+	Holders  string         `json:"holders"`
+	Lost     bool           `json:"not_survived,omitempty"`
+	Note     string         `json:"note,omitempty"`
 }
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
@@ -180,7 +182,7 @@ func (b *bench) report(ctx context.Context, from time.Time) (result, error) {
 	}
 	r, v := b.load.Report(from.Add(-before), to), b.pair.Watch.View(from.Add(-before), to)
 	return result{
-		Blackout: ms(r.Blackout), ByEnds: ms(r.ByEnds), Attempts: r.Attempts, Failed: r.Failed, Slowest: ms(r.Slowest), Late: ms(r.Late),
+		Blackout: ms(r.Blackout), ByEnds: ms(r.ByEnds), Attempts: r.Attempts, Failed: r.Failed, How: r.Failures(), At: ms(r.At.Sub(from)), Slowest: ms(r.Slowest), Late: ms(r.Late),
 		Dual: ms(v.Dual.Longest), DualSum: ms(v.Dual.Total), Moves: moves(v), Holders: v.String(),
 	}, nil
 }

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -173,12 +174,24 @@ func (p plan) measure(ctx context.Context, s *store, out io.Writer) error {
 	return nil
 }
 
+// how words what became of the attempts that failed.
+func how(failures map[string]int) string {
+	if len(failures) == 0 {
+		return ""
+	}
+	var words []string
+	for _, outcome := range slices.Sorted(maps.Keys(failures)) {
+		words = append(words, fmt.Sprintf("%d %s", failures[outcome], outcome))
+	}
+	return " (" + strings.Join(words, ", ") + ")"
+}
+
 func (r result) String() string {
 	if r.Clients > 0 {
 		return fmt.Sprintf("%s, %d of %d clients not served", r.Note, r.Unserved, r.Clients)
 	}
-	text := fmt.Sprintf("blackout %.1f ms (by ends %.1f), %d of %d failed, dual %.0f ms, client late %.1f ms; %s",
-		r.Blackout, r.ByEnds, r.Failed, r.Attempts, r.Dual, r.Late, r.Holders)
+	text := fmt.Sprintf("blackout %.1f ms (by ends %.1f) at %+.1f ms, %d of %d failed%s, dual %.0f ms, client late %.1f ms; %s",
+		r.Blackout, r.ByEnds, r.At, r.Failed, r.Attempts, how(r.How), r.Dual, r.Late, r.Holders)
 	if r.Note != "" {
 		text += "; " + r.Note
 	}
