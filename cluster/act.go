@@ -29,7 +29,7 @@ func (n *Node) act(ctx context.Context, v election.View, f Facts, d election.Dec
 	n.give(ctx, d, now)
 	quiet := n.going || n.taking(v, now)
 	hold := d.Hold || resetting
-	n.VIP.Want(Wish{Hold: hold, Term: n.term, Quiet: hold && (quiet || resetting), Check: d.Check, Leader: n.leader(v, now), Reason: d.Reason.String()})
+	n.VIP.Want(Wish{Hold: hold, Term: n.term, Quiet: hold && (quiet || resetting), After: n.after(now), Check: d.Check, Leader: n.leader(v, now), Reason: d.Reason.String()})
 	n.silenced(ctx, f)
 	n.tellVotes(v, d, now)
 	if n.taking(v, now) {

@@ -81,3 +81,30 @@ func TestCancelledHandoverAsksNobodyToComeBack(t *testing.T) {
 		}
 	})
 }
+
+func TestNewLeaderPassesOnWhatBeganAtTheOldOne(t *testing.T) {
+	story(t, func(t *testing.T, w *world) {
+		lb2 := w.hosts["lb2"]
+		after := func() string {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return lb2.wish.After
+		}
+		busy(w, 50*time.Millisecond)
+		wantHolder(t, w, "lb2")
+		if got := after(); got != "lb1" {
+			t.Errorf("after a handover connections are passed on to %q, want lb1", got)
+		}
+		w.run(passWait)
+		if got := after(); got != "" {
+			t.Errorf("when the old leader's time is over they are passed on to %q", got)
+		}
+		w.hosts["lb2"].ask(50*time.Millisecond, Word{Do: Handover})
+		w.kill("lb1")
+		w.run(time.Second)
+		wantHolder(t, w, "lb2")
+		if got := after(); got != "" {
+			t.Errorf("after a failover they are passed on to %q", got)
+		}
+	})
+}

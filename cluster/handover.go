@@ -13,6 +13,8 @@ const (
 	quietStep = 100 * time.Microsecond
 	// quietWait bounds the search for such a moment.
 	quietWait = 25 * time.Millisecond
+	// passWait is how long after its order connections are passed on to the old leader: the order may take 200 ms, and then it serves for graceWait and resetWait.
+	passWait = 200*time.Millisecond + graceWait + resetWait
 )
 
 // A handover, seen from the leader (L) and the standby (S):
@@ -132,6 +134,14 @@ func (n *Node) taking(v election.View, now time.Time) bool {
 		}
 	}
 	return false
+}
+
+// after names the node that has ordered this one to take over, while it may still serve the clients that it had.
+func (n *Node) after(now time.Time) string {
+	if n.take.Term != n.term || now.Sub(n.take.At) > passWait {
+		return ""
+	}
+	return n.take.From
 }
 
 // prepared sends Ready once the VIP answers IP here.

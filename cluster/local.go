@@ -16,6 +16,7 @@ type Wish struct {
 	Hold   bool
 	Term   uint64
 	Quiet  bool   // with Hold: answer IP but neither answer nor announce by ARP and ND
+	After  string // with Hold: the node whose clients are taken over while it lives
 	Check  bool   // run the wire check
 	Leader string // without Hold: who is known to hold, if one does
 	Reason string

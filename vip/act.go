@@ -34,7 +34,11 @@ func (l *loop) give(do verb, what []netip.Prefix) {
 	if do == readd {
 		l.gap = nil
 	}
-	l.jobs <- job{do: do, what: l.spots(what)}
+	j := job{do: do, what: l.spots(what)}
+	if do == add {
+		j.hops = l.hops()
+	}
+	l.jobs <- j
 }
 
 func (l *loop) shut(now time.Time) {
@@ -156,6 +160,11 @@ func (l *loop) finish(d done, now time.Time) {
 		return
 	case rest:
 		return
+	case unpass:
+		l.passed(d)
+		return
+	case add:
+		l.passed(d)
 	}
 	// What concerns a link that went meanwhile is void.
 	d.ok = slices.DeleteFunc(d.ok, func(x spot) bool { return x.index != l.of(x.p.Addr()).fact.Index })

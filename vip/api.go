@@ -13,6 +13,9 @@ type Wish struct {
 	// Quiet, with Hold: have the addresses up and answer IP, but neither answer nor announce by ARP and ND. The two sides of a handover.
 	// A host without a gate cannot be quiet: State.Quiet stays false there.
 	Quiet bool
+	// After, with Hold, is the node whose clients this one takes over while it lives: connections that did not begin here are passed on to it, for
+	// passTime at most. It is heeded by a claim; on a host without nftables they are reset.
+	After string
 	// Check runs the wire check until the wish no longer asks for it.
 	Check bool
 	// Leader, without Hold, is the node that is known to hold; empty: none, or more than one. Now and then it is found out whether it is the one that answers.

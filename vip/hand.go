@@ -5,14 +5,17 @@ import (
 	"errors"
 	"net/netip"
 	"time"
+
+	"github.com/tandem-lb/tandem/vip/fence"
 )
 
 // job is work for the hand: what may block in the kernel for long.
 type job struct {
 	do    verb
 	what  []spot
-	index []int  // of the links, for look
-	ports []Port // for rest
+	index []int       // of the links, for look
+	ports []Port      // for rest
+	hops  []fence.Hop // for add: pass connections on there first
 }
 
 // spot is an address, and the link that it belongs on.
@@ -24,8 +27,9 @@ type spot struct {
 
 // Jobs of the hand that are no steps of the plan.
 const (
-	look verb = 100 + iota // read the neighbour table
-	rest                   // let the ports rest
+	look   verb = 100 + iota // read the neighbour table
+	rest                     // let the ports rest
+	unpass                   // pass no more connections on
 )
 
 // done is what came of a job.
@@ -35,6 +39,7 @@ type done struct {
 	neighbours [][]netip.Addr // by link, as index
 	took       time.Duration
 	err        error
+	passErr    error // connections cannot be passed on
 }
 
 // hand does the jobs, one after the other, so that the loop which decides never waits for the kernel's routing lock.
@@ -73,7 +78,12 @@ func (k *Keeper) carryOut(j job) done {
 	}
 	switch j.do {
 	case add:
+		if len(j.hops) > 0 {
+			d.passErr = k.lease.gate.PassOn(j.hops, passTime)
+		}
 		each(put)
+	case unpass:
+		errs = append(errs, k.lease.gate.PassNoMore())
 	case remove:
 		each(func(x spot) error { return k.sys.Remove(x.index, x.p) })
 	case renew:

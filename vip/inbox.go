@@ -1,6 +1,7 @@
 package vip
 
 import (
+	"net"
 	"net/netip"
 	"slices"
 	"sync"
@@ -18,7 +19,8 @@ type inbox struct {
 	wishSeq uint64
 	hungry  bool // Run waits for a wish that is newer, though it may say the same
 	peers   map[announce.MAC]string
-	again   string // announce again, for this reason
+	macs    map[string][]net.HardwareAddr // of each peer, in the order of its Config.Links
+	again   string                        // announce again, for this reason
 	ask     bool
 	links   []inlet // in the order of Config.Links
 }

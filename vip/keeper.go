@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -121,7 +122,7 @@ func (k *Keeper) SetPeers(peers map[string][]net.HardwareAddr) {
 	}
 	k.in.mu.Lock()
 	defer k.in.mu.Unlock()
-	k.in.peers = m
+	k.in.peers, k.in.macs = m, maps.Clone(peers)
 	for i := range k.in.links {
 		k.in.links[i].others.forget(k.in.isPeer, time.Now())
 	}

@@ -52,6 +52,8 @@ type loop struct {
 
 	restAt time.Time // when the ports may rest
 
+	passing string // the node that connections are passed on to
+
 	schedule    announce.Schedule
 	reason      string
 	announcedAt time.Time
@@ -175,6 +177,7 @@ func (l *loop) turn(ctx context.Context, now time.Time) time.Time {
 			break
 		}
 	}
+	l.passNoMore()
 	l.tellReleased(now)
 	if l.removals.over(now) {
 		l.k.log.Info("nobody has removed the vip for a while", "quiet", removalsOver)

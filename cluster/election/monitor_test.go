@@ -40,6 +40,7 @@ type monitor struct {
 	gap      int // longest time without a live holder since the last reset
 	gapSince int
 	duals    int // ms with two holders, handovers apart
+	dualAt   int // the last of them
 	overlap  int // ms with two holders in all
 	moves    int // claims
 	met      bool
@@ -162,8 +163,10 @@ func (m *monitor) pair(i, j int) {
 	m.since(&m.dual[i][j], two && !hand)
 	if two && a.p != nil && b.p != nil {
 		m.overlap++
+		if !hand && m.dualAt != w.now { // of three holders it is still one millisecond
+			m.duals, m.dualAt = m.duals+1, w.now
+		}
 		if !hand {
-			m.duals++
 			m.met = m.met || ab && ba
 		}
 	}

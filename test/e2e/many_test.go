@@ -94,7 +94,7 @@ func TestManyHandover(t *testing.T) {
 		s.takenOver(s.standby)
 		r, v := s.seen()
 		s.moved(r, v, 100*time.Millisecond, dual(c, 4*step))
-		if r.Failed > 3 { // at most those under way
+		if r.Failed > 0 {
 			t.Errorf("%d requests failed at a planned end", r.Failed)
 		}
 	})

@@ -209,7 +209,7 @@ func TestHandoversInARowLoseNothing(t *testing.T) {
 		if v.Dual.Total > times*step || v.None.Longest > 50*time.Millisecond+2*r.Late {
 			t.Errorf("observer: %s", v)
 		}
-		if r.Failed > times/2 || r.Slowest > 500*time.Millisecond { // a SYN that is sent again costs a second
+		if r.Failed > 0 || r.Slowest > 500*time.Millisecond { // a SYN that is sent again costs a second
 			t.Errorf("busy client: %s", r)
 		}
 	})

@@ -6,9 +6,11 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // BackendPort is where backends listen.
@@ -16,6 +18,12 @@ const BackendPort = 8080
 
 // answerSize is the length of a backend's answer.
 const answerSize = 1024
+
+// An answer of /slow comes in parts, over 100 ms.
+const (
+	slowParts = 16
+	slowPart  = 100 * time.Millisecond / slowParts
+)
 
 // Answer is what the backend of that name answers: its name, filled up to 1 KiB.
 func Answer(name string) string {
@@ -84,6 +92,13 @@ func (b *Backend) handler() http.Handler {
 	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) {
 		if b.sick.Load() {
 			http.Error(w, "sick", http.StatusServiceUnavailable)
+		}
+	})
+	mux.HandleFunc("/slow", func(w http.ResponseWriter, _ *http.Request) {
+		for part := range slices.Chunk(answer, len(answer)/slowParts) {
+			_, _ = w.Write(part)
+			_ = http.NewResponseController(w).Flush()
+			time.Sleep(slowPart)
 		}
 	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {

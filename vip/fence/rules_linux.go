@@ -53,24 +53,32 @@ func (g *Gate) Install(m Mode) error {
 	return nil
 }
 
-// Remove takes the gate of a node out of the kernel. It is no error if there is none.
+// Remove takes the gate of a node out of the kernel, and its passage. It is no error if there is none.
 func Remove(node string) (removed bool, err error) {
+	var errs []error
+	for _, family := range []nftables.TableFamily{nftables.TableFamilyNetdev, nftables.TableFamilyINet, nftables.TableFamilyARP} {
+		was, err := removeTable(Table(node), family)
+		removed = removed || was && family != nftables.TableFamilyNetdev
+		errs = append(errs, err)
+	}
+	return removed, errors.Join(errs...)
+}
+
+// removeTable removes a table. It is no error if there is none, or none of that family.
+func removeTable(name string, family nftables.TableFamily) (removed bool, err error) {
 	c, err := nftables.New()
 	if err != nil {
 		return false, fmt.Errorf("open netfilter: %w", err)
 	}
-	var errs []error
-	for _, family := range []nftables.TableFamily{nftables.TableFamilyINet, nftables.TableFamilyARP} {
-		c.DelTable(&nftables.Table{Name: Table(node), Family: family})
-		switch err := c.Flush(); {
-		case err == nil:
-			removed = true
-		case errors.Is(err, unix.ENOENT), errors.Is(err, unix.EAFNOSUPPORT), errors.Is(err, unix.EOPNOTSUPP):
-		default:
-			errs = append(errs, fmt.Errorf("remove the table %s: %w", Table(node), err))
-		}
+	c.DelTable(&nftables.Table{Name: name, Family: family})
+	switch err := c.Flush(); {
+	case err == nil:
+		return true, nil
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.EAFNOSUPPORT), errors.Is(err, unix.EOPNOTSUPP):
+		return false, nil
+	default:
+		return false, fmt.Errorf("remove the table %s: %w", name, err)
 	}
-	return removed, errors.Join(errs...)
 }
 
 // fresh begins an empty table of that name, whatever was there.

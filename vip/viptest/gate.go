@@ -16,6 +16,8 @@ type gate struct {
 	serve     time.Time // until
 	speak     time.Time
 	tickets   map[uint32]time.Time
+	hops      []fence.Hop // connections are passed on there,
+	passing   time.Time   // until then
 }
 
 func (g *gate) now() fence.Mode {
@@ -181,6 +183,25 @@ func (x handle) Check() error { return x.do(func(*gate) error { return nil }) }
 
 func (x handle) Close() error { return nil }
 
+// PassOn implements vip.Gate.
+func (x handle) PassOn(hops []fence.Hop, life time.Duration) error {
+	x.h.mu.Lock()
+	defer x.h.mu.Unlock()
+	if x.h.passErr != nil {
+		return x.h.passErr
+	}
+	x.h.gate.hops, x.h.gate.passing = hops, time.Now().Add(life)
+	return nil
+}
+
+// PassNoMore implements vip.Gate.
+func (x handle) PassNoMore() error {
+	x.h.mu.Lock()
+	defer x.h.mu.Unlock()
+	x.h.gate.hops = nil
+	return nil
+}
+
 // Strangers implements vip.Gate.
 func (x handle) Strangers() ([]vip.Stranger, error) {
 	x.h.mu.Lock()
@@ -216,4 +237,21 @@ func (s stranger) Remove() error {
 	defer s.h.mu.Unlock()
 	delete(s.h.strangers, s.node)
 	return nil
+}
+
+// Hops is where connections are passed on to now.
+func (h *Host) Hops() []fence.Hop {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.gate == nil || !time.Now().Before(h.gate.passing) {
+		return nil
+	}
+	return h.gate.hops
+}
+
+// SetNoPassage makes PassOn fail.
+func (h *Host) SetNoPassage(why error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.passErr = why
 }

@@ -27,6 +27,7 @@ type Host struct {
 	gate       *gate
 	strangers  map[string][]netip.Addr // by node
 	noGate     error
+	passErr    error
 	noPort     error
 	stuck      error
 	neighbours map[netip.Addr]Neighbour

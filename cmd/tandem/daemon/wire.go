@@ -24,7 +24,7 @@ var _ cluster.VIP = (*vipPart)(nil)
 var errNoListener = errors.New("no listener on a VIP to ask")
 
 func (p *vipPart) Want(w cluster.Wish) {
-	p.Keeper.Want(vip.Wish{Hold: w.Hold, Term: w.Term, Quiet: w.Quiet, Check: w.Check, Leader: w.Leader, Reason: w.Reason})
+	p.Keeper.Want(vip.Wish{Hold: w.Hold, Term: w.Term, Quiet: w.Quiet, After: w.After, Check: w.Check, Leader: w.Leader, Reason: w.Reason})
 }
 
 func (p *vipPart) Facts() cluster.Facts {

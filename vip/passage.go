@@ -1,0 +1,62 @@
+package vip
+
+import (
+	"net"
+	"time"
+
+	"github.com/tandem-lb/tandem/vip/fence"
+)
+
+// passTime bounds how long connections are passed on to the old leader: a handover takes 200 ms at most, and the old leader serves for 250 ms after it.
+const passTime = time.Second
+
+// hops is where a claim that follows a living leader passes that one's connections on.
+func (l *loop) hops() []fence.Hop {
+	k := l.k
+	if l.wish.After == "" || k.lease.gate == nil {
+		return nil
+	}
+	k.in.mu.Lock()
+	defer k.in.mu.Unlock()
+	to := k.in.macs[l.wish.After]
+	if len(to) < len(l.segs) {
+		return nil
+	}
+	var nodes []net.HardwareAddr
+	for _, macs := range k.in.macs {
+		nodes = append(nodes, macs...)
+	}
+	var hops []fence.Hop
+	for n, s := range l.segs {
+		if s.fact.Index == 0 || len(s.fact.MAC) != len(to[n]) {
+			return nil
+		}
+		h := fence.Hop{Device: s.Interface, Index: s.fact.Index, Own: s.fact.MAC, To: to[n], Excepted: nodes}
+		for _, p := range s.Addresses {
+			h.VIPs = append(h.VIPs, p.Addr())
+		}
+		hops = append(hops, h)
+	}
+	l.passing = l.wish.After
+	return hops
+}
+
+// passNoMore ends the passage when the wish no longer asks for it.
+func (l *loop) passNoMore() {
+	if l.passing == "" || l.busy || l.wish.Hold && l.wish.After == l.passing {
+		return
+	}
+	l.passing = ""
+	l.give(unpass, nil)
+}
+
+// passed takes the result of a job that began or ended a passage. Without one, what was open at the old leader is reset: no reason not to hold.
+func (l *loop) passed(d done) {
+	err := d.passErr
+	if d.do == unpass {
+		err = d.err
+	}
+	if l.fail("pass connections on", err) {
+		l.k.log.Warn("could not pass the old leader's connections on", "err", err)
+	}
+}
