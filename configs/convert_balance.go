@@ -36,7 +36,7 @@ func (c *checker) balancing(f *filePool, p *Pool) {
 	}
 	p.Panic = c.percent(f.Panic, 1, 100)
 	p.KeepAtLeast = c.number(f.KeepAtLeast, 4096, 0)
-	primaries, limited := 0, false
+	primaries, limited := 0, p.MaxRequests > 0
 	for _, b := range p.Backends {
 		limited = limited || b.MaxConns > 0
 		if !b.Backup {
@@ -58,7 +58,7 @@ func (c *checker) balancing(f *filePool, p *Pool) {
 func (c *checker) waiting(f *fileQueue, p *Pool, limited bool) {
 	if !limited {
 		if f.set && !f.bad {
-			c.bad(f.place, "is for pools whose backends have max_conns; without it nobody waits")
+			c.bad(f.place, "is for pools that have max_requests, or whose backends have max_conns; without it nobody waits")
 		}
 		return
 	}

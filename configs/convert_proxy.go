@@ -211,6 +211,7 @@ func (c *checker) readPools(bs *blocks[filePool]) []Pool {
 		c.headed[p.Name], c.guessed[p.Name] = p.ProxyProtocol != "", !f.Health.Type.set && !f.Health.Port.set
 		p.Health = c.health(&f.Health, p.TLS)
 		p.Backends = c.readBackends(f)
+		c.failures(f, &p)
 		c.balancing(f, &p)
 		ps = append(ps, p)
 	}

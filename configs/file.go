@@ -162,6 +162,29 @@ type filePool struct {
 	KeepAtLeast    scalar              `key:"keep_at_least"`
 	Queue          fileQueue           `key:"queue"`
 	Sticky         fileSticky          `key:"sticky"`
+	OnDown         scalar              `key:"on_down"`
+	Eject          fileEject           `key:"eject"`
+	Retries        fileRetries         `key:"retries"`
+	MaxRequests    scalar              `key:"max_requests"`
+}
+
+// fileEject is a mapping, or the word off.
+type fileEject struct {
+	block
+	word     scalar
+	Failures scalar `key:"failures"`
+	Time     scalar `key:"time"`
+	Growth   scalar `key:"growth"`
+	MaxTime  scalar `key:"max_time"`
+}
+
+// fileRetries is a mapping, or the word off.
+type fileRetries struct {
+	block
+	word     scalar
+	Attempts scalar `key:"attempts"`
+	Budget   scalar `key:"budget"`
+	Repeat   scalar `key:"repeat"`
 }
 
 type fileBackend struct {

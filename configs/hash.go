@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tandem-lb/tandem/proxy"
 	"github.com/tandem-lb/tandem/proxy/pool"
@@ -131,6 +132,18 @@ func hashPool(w io.Writer, p *Pool) {
 		if n.value != 0 {
 			write("%s %d", n.what, n.value)
 		}
+	}
+	if p.OnDown != pool.OnDownReset {
+		write("on_down %s", p.OnDown)
+	}
+	if e := p.Ejection; e != (pool.Ejection{After: 3, Time: 5 * time.Second, Growth: 2, MaxTime: 5 * time.Minute}) {
+		write("eject %d %d %d %d", e.After, e.Time, e.Growth, e.MaxTime)
+	}
+	if r := p.Retries; r != (pool.Retries{Max: 3, Budget: 20}) {
+		write("retries %d %d", r.Max, r.Budget)
+	}
+	if p.MaxRequests > 0 {
+		write("max_requests %d %d %d", p.MaxRequests, p.QueueSize, p.QueueTimeout)
 	}
 	if p.Cookie != "" {
 		write("cookie %q", p.Cookie)

@@ -15,7 +15,7 @@ func laterKey(path string) string {
 	case "listeners[].acl", "listeners[].limits":
 		return "no limits on clients; use nftables on the hosts"
 	case "pools[].max_conns":
-		return "max_conns of each backend"
+		return "max_conns of each backend, and max_requests of the pool"
 	case "pools[].send_proxy":
 		return "pools[].proxy_protocol"
 	case "listeners[].flows":
@@ -26,10 +26,8 @@ func laterKey(path string) string {
 		return "sticky: {cookie: NAME}"
 	case "pools[].hash":
 		return "balance: source-hash and maglev, by the client's address"
-	case "pools[].retries", "pools[].retry":
-		return "a built-in rule: another backend is tried when the connect fails"
-	case "pools[].on_down", "pools[].ejection", "pools[].init":
-		return "health with rise and fall"
+	case "pools[].init":
+		return "health: backends begin unchecked, and the first probe decides"
 	case "pools[].backends[].track", "pools[].backends[].state":
 		return "weight, and health to take a backend out"
 	case "admin.listen", "admin.token", "admin.tls", "admin.group", "metrics", "dashboard":

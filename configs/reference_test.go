@@ -190,6 +190,7 @@ pools:
     slow_start: 30s
     panic: 30%
     keep_at_least: 1
+    max_requests: 2000
     sticky: {cookie: srv}
     backends:
       - {name: web1, address: 10.0.1.21:8080, max_conns: 500}

@@ -176,6 +176,8 @@ func endOfError(w *work, status int, reason string) string {
 			return "SQ"
 		case pool.ErrWaited.Error():
 			return "sQ"
+		case pool.ErrLimit.Error():
+			return "PQ"
 		}
 		return "SC"
 	case 504:
@@ -265,6 +267,9 @@ func (t *tunnel) tell(began time.Time, backend *pool.Backend) {
 	}
 	if r.End = endOfTunnel(r.Reason); r.End == "SC" && t.tries == 0 {
 		r.End = "SQ" // nobody was there to connect to
+	}
+	if r.Reason == pool.ErrLimit.Error() {
+		r.End = "PQ"
 	}
 	l.proxy.access.Add(r)
 }

@@ -18,6 +18,7 @@ func (p *Proxy) pick(backends *pool.Pool, r pool.Request, gone func() bool, trie
 
 // want notes what the pool is to know of who asks, while the request can be read.
 func (c *client) want(w *work) {
+	w.again = w.again && w.way.pool.Repeats()
 	w.wants = pool.Request{Client: w.client, Sticky: sticky(w.way.pool, &w.req)}
 	w.secure = w.way.pool.Cookie() != "" && c.scheme(&w.req) == "https"
 }

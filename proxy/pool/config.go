@@ -35,10 +35,10 @@ func (b Balance) ByClient() bool { return b == SourceHash || b == Maglev }
 type OnDown string
 
 const (
-	// Reset ends them at once, so that clients come back and reach a living backend: the default.
-	Reset OnDown = "reset"
-	// Keep leaves them alone, for backends whose probe may fail while their old sessions still work.
-	Keep OnDown = "keep"
+	// OnDownReset ends them at once, so that clients come back and reach a living backend: the default.
+	OnDownReset OnDown = "reset"
+	// OnDownDrain lets them go on, for backends whose probe may fail while their old sessions still work.
+	OnDownDrain OnDown = "drain"
 )
 
 // Config describes one pool.
@@ -49,7 +49,7 @@ type Config struct {
 	// ConnectTimeout bounds one attempt to connect to a backend; zero: 1 s. Longer waits for slow
 	// networks, shorter moves on to another backend sooner.
 	ConnectTimeout time.Duration
-	OnDown         OnDown // zero: Reset
+	OnDown         OnDown // zero: OnDownReset
 	Ejection       Ejection
 	Retries        Retries
 	// BoundedLoad bounds the connections of a backend to so many percent of its share; who is beyond it goes to
@@ -62,7 +62,9 @@ type Config struct {
 	Panic int
 	// KeepAtLeast is how many backends get traffic at least, whatever probes say: those that failed last; zero: none has to.
 	KeepAtLeast int
-	// QueueSize bounds who waits for a backend while all have MaxConns connections; zero: nobody waits.
+	// MaxRequests bounds the uses of all backends together at one time; zero: no bound.
+	MaxRequests int
+	// QueueSize bounds who waits for a backend while all have MaxConns, or the pool has MaxRequests; zero: nobody waits.
 	QueueSize int
 	// QueueTimeout bounds how long.
 	QueueTimeout time.Duration

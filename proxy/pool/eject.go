@@ -7,12 +7,14 @@ import "time"
 type Ejection struct {
 	After   int           // failures in a row; zero: 3; negative: never
 	Time    time.Duration // how long it stays out the first time; zero: 5 s
-	MaxTime time.Duration // each further time takes twice as long, up to this; zero: 5 min
+	Growth  int           // each further time takes so many times as long …
+	MaxTime time.Duration // … up to this; zero: twice, and 5 min
 }
 
 const (
 	defaultEjectAfter   = 3
 	defaultEjectTime    = 5 * time.Second
+	defaultEjectGrowth  = 2
 	defaultEjectMaxTime = 5 * time.Minute
 )
 
@@ -22,6 +24,9 @@ func (e Ejection) withDefaults() Ejection {
 	}
 	if e.Time <= 0 {
 		e.Time = defaultEjectTime
+	}
+	if e.Growth <= 0 {
+		e.Growth = defaultEjectGrowth
 	}
 	if e.MaxTime <= 0 {
 		e.MaxTime = defaultEjectMaxTime
@@ -38,12 +43,12 @@ type sentence struct {
 	reason string
 }
 
-// next is how long the next one is: twice the last, unless the backend has done well for as long as that was.
+// next is how long the next one is: a multiple of the last, unless the backend has done well for as long as that was.
 func (s *sentence) next(e Ejection, now time.Time) time.Duration {
 	if s.took == 0 || now.Sub(s.until) >= s.took {
 		return e.Time
 	}
-	return min(2*s.took, e.MaxTime)
+	return min(time.Duration(e.Growth)*s.took, e.MaxTime)
 }
 
 // Well tells that the backend has done what was asked of it; failures are counted anew from then on. It is called

@@ -17,7 +17,7 @@ import (
 // ErrNone means that no backend of the pool is available, or none that was not excluded.
 var ErrNone = errors.New("no backend is available")
 
-// ErrFull means that every backend that could be picked has as many connections as it may have. Wait waits for one.
+// ErrFull means that every backend that could be picked has as many connections as it may have, or the pool has. Wait waits for one.
 var ErrFull = errors.New("every backend has as many connections as it may have")
 
 // DefaultConnectTimeout bounds one attempt to connect when the configuration says nothing. Within a
@@ -34,7 +34,8 @@ type Pool struct {
 	bounded   int
 	slowStart time.Duration
 	rules     rules
-	limited   bool // some backend has a bound of connections
+	limited   bool // the pool, or some backend, has a bound of uses
+	most      int  // uses of all backends at one time; zero: no bound
 	seed      uint64
 	sticky    sticky
 	backends  []*Backend
@@ -56,6 +57,7 @@ type Pool struct {
 	scratch   []*Backend // of Pick
 	turns     uint64     // marks what one Pick has found
 	queue     queue
+	used      int // uses of all backends, where the pool is limited
 }
 
 // Request is what is known of who needs a backend.
@@ -98,7 +100,7 @@ func (l Lease) Done(err error) {
 		}
 	}
 	if !l.pool.limited {
-		l.backend.active.Add(-1)
+		l.backend.active.Add(-1) // nobody waits for it, and nobody looks at used
 		return
 	}
 	l.pool.freed(l.backend)
@@ -147,6 +149,7 @@ func (p *Pool) Pick(r Request, exclude ...*Backend) (Lease, error) {
 func (p *Pool) lease(b *Backend, now time.Time) Lease {
 	b.active.Add(1)
 	b.total.Add(1)
+	p.used++
 	return Lease{backend: b, pool: p, began: now, round: b.round.Load()}
 }
 
@@ -166,6 +169,9 @@ func (p *Pool) pick(r Request, exclude []*Backend, now time.Time) (*Backend, err
 	}
 	if len(p.scratch) == 0 {
 		return nil, ErrNone
+	}
+	if p.spent() {
+		return nil, ErrFull
 	}
 	if b := r.Sticky; b != nil && slices.Contains(p.scratch, b) {
 		if b.full() {

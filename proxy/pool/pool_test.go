@@ -181,8 +181,8 @@ func TestSessionsEndWhenTheirBackendGoesDown(t *testing.T) {
 	}
 }
 
-func TestKeepLeavesSessionsAlone(t *testing.T) {
-	s := NewSet([]Config{{Name: "web", OnDown: Keep, Backends: []BackendConfig{{Name: "a"}}}})
+func TestOnDownDrainLeavesSessionsAlone(t *testing.T) {
+	s := NewSet([]Config{{Name: "web", OnDown: OnDownDrain, Backends: []BackendConfig{{Name: "a"}}}})
 	a := s.Pool("web").Backends()[0]
 	var on session
 	a.Attach(&on)

@@ -11,6 +11,8 @@ import (
 var (
 	// ErrQueue means that nobody may wait any more: as many wait as may, or none may.
 	ErrQueue = errors.New("every backend is full, and so is the queue")
+	// ErrLimit means the same where the bound is that of the pool as a whole.
+	ErrLimit = errors.New("the pool has as many requests as it may have, and nobody more may wait")
 	// ErrWaited means that no backend had room in time.
 	ErrWaited = errors.New("every backend stayed full for too long")
 	// ErrGone means that who waited has gone.
@@ -93,6 +95,8 @@ func (p *Pool) enqueue(w *waiter) *list.Element {
 		return nil
 	case errors.Is(err, ErrFull) && p.queue.waiting.Len() < p.queue.size:
 		return p.queue.waiting.PushBack(w)
+	case errors.Is(err, ErrFull) && p.spent():
+		err = ErrLimit
 	case errors.Is(err, ErrFull):
 		err = ErrQueue
 	}
@@ -105,6 +109,12 @@ func (p *Pool) freed(b *Backend) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	b.active.Add(-1)
+	wasSpent := p.spent()
+	p.used--
+	if wasSpent && p.queue.waiting.Len() > 0 {
+		p.serveOne()
+		return
+	}
 	if p.queue.waiting.Len() == 0 || !b.serves.Load() || b.full() {
 		return
 	}
@@ -124,18 +134,54 @@ func (p *Pool) freed(b *Backend) {
 func (p *Pool) serveQueue() {
 	now := time.Now()
 	for e := p.queue.waiting.Front(); e != nil; {
-		w, next := e.Value.(*waiter), e.Next() //nolint:errcheck // there is nothing else in the list
-		b, err := p.pick(w.request, w.exclude, now)
-		if !errors.Is(err, ErrFull) {
-			p.queue.waiting.Remove(e)
-			t := turn{err: err}
-			if err == nil {
-				t.lease = p.lease(b, now)
-			}
-			w.turn <- t
+		next := e.Next()
+		_ = p.serve(e, now) // who cannot be served waits on
+		e = next
+	}
+}
+
+// serveOne gives the room that the pool has again to the first who can use it. The caller holds mu.
+func (p *Pool) serveOne() {
+	now := time.Now()
+	for e := p.queue.waiting.Front(); e != nil; {
+		next := e.Next()
+		w := e.Value.(*waiter) //nolint:errcheck // there is nothing else in the list
+		switch err := p.serve(e, now); {
+		case err == nil:
+			return
+		case errors.Is(err, ErrFull) && w.request.Sticky == nil && len(w.exclude) == 0:
+			return // who takes any backend gets none: nor does anyone behind
 		}
 		e = next
 	}
+}
+
+// serve gives one in the queue its turn, or the error why there can be none; ErrFull: it waits on. The caller holds mu.
+func (p *Pool) serve(e *list.Element, now time.Time) error {
+	w := e.Value.(*waiter) //nolint:errcheck // there is nothing else in the list
+	b, err := p.pick(w.request, w.exclude, now)
+	if errors.Is(err, ErrFull) {
+		return err
+	}
+	p.queue.waiting.Remove(e)
+	t := turn{err: err}
+	if err == nil {
+		t.lease = p.lease(b, now)
+	}
+	w.turn <- t
+	return err
+}
+
+// spent reports whether the pool has as many uses as it may. The caller holds mu.
+func (p *Pool) spent() bool { return p.most > 0 && p.used >= p.most }
+
+// inHand is how many uses all backends have together.
+func (p *Pool) inHand() int {
+	n := int64(0)
+	for _, b := range p.backends {
+		n += b.active.Load()
+	}
+	return int(n)
 }
 
 // Waiting returns how many wait for a backend now.

@@ -41,11 +41,12 @@ func newPool(c Config) *Pool {
 	p.ejection, p.retries = c.Ejection.withDefaults(), c.Retries.withDefaults()
 	p.born, p.log = time.Now(), hclog.NewNullLogger()
 	p.queue.size, p.queue.timeout = c.QueueSize, c.QueueTimeout
+	p.most, p.limited = c.MaxRequests, c.MaxRequests > 0
 	now := time.Now()
 	for i, b := range c.Backends {
 		weight := max(b.Weight, 1)
 		p.backends = append(p.backends, &Backend{
-			name: b.Name, address: b.Address, configured: weight, weight: weight, index: i, keep: c.OnDown == Keep,
+			name: b.Name, address: b.Address, configured: weight, weight: weight, index: i, keep: c.OnDown == OnDownDrain,
 			backup: b.Backup, most: int64(b.MaxConns), hash: hashName(p.seed, b.Name), share: weight * scale,
 			since: now, sessions: make(map[Session]struct{}),
 		})
@@ -77,6 +78,8 @@ type Status struct {
 	Balance   Balance
 	Available int  // backends that Pick may choose
 	Forced    bool // some of them are down, but too many are for that to be believed
+	Used      int  // requests and sessions now
+	Most      int  // of them at one time; zero: no bound
 	Waiting   int  // requests and sessions in the queue
 	Backends  []BackendStatus
 }
@@ -114,6 +117,7 @@ func (s *Set) Snapshot() []Status {
 			st.Backends = append(st.Backends, b.snapshot())
 		}
 		st.Available, st.Forced, st.Waiting = len(p.rotation.serving), p.rotation.forced, p.queue.waiting.Len()
+		st.Used, st.Most = p.inHand(), p.most
 		p.mu.Unlock()
 		out = append(out, st)
 	}
