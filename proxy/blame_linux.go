@@ -5,8 +5,11 @@ import (
 	"errors"
 	"time"
 
+	"golang.org/x/net/http2"
 	"golang.org/x/sys/unix"
 
+	"github.com/tandem-lb/tandem/proxy/limit"
+	"github.com/tandem-lb/tandem/proxy/mux"
 	"github.com/tandem-lb/tandem/proxy/pool"
 )
 
@@ -37,10 +40,7 @@ func (s *stream) deaf() bool {
 
 // unreached is what a backend is to blame for when a connection to it could not be opened: not for what this host lacks.
 func unreached(err error) error {
-	if errors.Is(err, context.Canceled) || errors.Is(err, errWentDown) {
-		return nil
-	}
-	for _, ours := range []error{unix.EMFILE, unix.ENFILE, unix.ENOMEM, unix.ENOBUFS, unix.EADDRNOTAVAIL} {
+	for _, ours := range []error{context.Canceled, errWentDown, limit.ErrBudget, mux.ErrFull, unix.EMFILE, unix.ENFILE, unix.ENOMEM, unix.ENOBUFS, unix.EADDRNOTAVAIL} {
 		if errors.Is(err, ours) {
 			return nil
 		}
@@ -51,8 +51,22 @@ func unreached(err error) error {
 // wornOut reports whether an attempt on a connection that had been used before has failed because the backend had closed it while it idled,
 // unseen by us. That is nobody's fault, and the same backend is asked again.
 func wornOut(v verdict, err error) bool {
-	return (v == unsent || v == unanswered) && !errors.Is(err, errDeaf) && !errors.Is(err, errTimeout) &&
-		!errors.Is(err, errWentDown)
+	for _, e := range []error{errDeaf, errTimeout, errWentDown, mux.ErrSilent} {
+		if errors.Is(err, e) {
+			return false
+		}
+	}
+	_, reset := errors.AsType[*mux.ResetError](err)
+	return (v == unsent || v == unanswered) && !reset
+}
+
+// blame is what a backend is to blame for when a request went wrong with err. That it wants no more of a request, as when gRPC's deadline has
+// passed, is the application's word, as a status is.
+func blame(err error) error {
+	if r, ok := errors.AsType[*mux.ResetError](err); ok && (r.Code == http2.ErrCodeCancel || r.Code == http2.ErrCodeNo) {
+		return nil
+	}
+	return err
 }
 
 // triesOf is how many backends of a pool may be tried for one request or session.

@@ -13,10 +13,11 @@ const statusGone = 499
 
 var errBodyLarge = &http1.Error{Status: 413, Reason: "body is larger than is allowed here"}
 
-// start prepares for the body of r.
-func (p *bodyPump) start(r *http1.Request, l *limits) {
-	p.most, p.patience = l.maxBody, l.body
-	p.chunked, p.left, p.chunks = r.Chunked, r.Length, http1.Chunks{}
+// start prepares for the body of w's request.
+func (p *bodyPump) start(w *work) {
+	p.most, p.patience = w.way.limits.maxBody, w.patience()
+	p.chunked, p.left, p.chunks = w.req.Chunked, w.req.Length, http1.Chunks{}
+	p.kept, p.lost = p.kept[:0], false
 	p.stop.Store(false)
 	p.last.Store(false)
 	p.failed.Store(false)
@@ -26,6 +27,7 @@ func (p *bodyPump) start(r *http1.Request, l *limits) {
 // pump starts to carry the request's body to the backend. The connection's goroutine waits for the answer
 // meanwhile, for it may come before the body has ended, and then ends it.
 func (c *client) pump(w *work, conn *backendConn) {
+	w.body.stop.Store(false)
 	w.body.running = true
 	go c.pumpBody(w, conn)
 }
@@ -67,13 +69,13 @@ func (c *client) carryBody(p *bodyPump, conn *backendConn) error {
 		}
 		p.last.Store(int64(len(b)) == p.left)
 		if len(b) > 0 {
-			if _, err := conn.Write(b); err != nil {
-				return &writeError{err}
+			c.in.consume(len(b)) // b stays until more is read
+			p.moved.Add(uint64(len(b)))
+			p.left -= int64(len(b))
+			if err := p.send(conn, b); err != nil {
+				return err
 			}
 		}
-		c.in.consume(len(b))
-		p.moved.Add(uint64(len(b)))
-		p.left -= int64(len(b))
 		if p.left == 0 {
 			return nil
 		}
@@ -107,8 +109,8 @@ func (c *client) carryChunks(p *bodyPump, conn *backendConn) error {
 		c.in.consume(n)
 		wants := len(data) == 0
 		if (wants || len(out) >= flushAt || p.chunks.Done()) && len(out) > 0 {
-			if _, err := conn.Write(out); err != nil {
-				return &writeError{err}
+			if err := p.send(conn, out); err != nil {
+				return err
 			}
 			out = out[:0]
 		}
@@ -121,6 +123,26 @@ func (c *client) carryChunks(p *bodyPump, conn *backendConn) error {
 			}
 		}
 	}
+}
+
+// send writes a part of the body, and keeps it while all of it can be kept.
+func (p *bodyPump) send(conn *backendConn, b []byte) error {
+	if p.lost = p.lost || len(p.kept)+len(b) > bufferSize; !p.lost {
+		p.kept = append(p.kept, b...)
+	}
+	if _, err := conn.Write(b); err != nil {
+		return &writeError{err}
+	}
+	return nil
+}
+
+// again writes what another connection was sent of the body before.
+func (p *bodyPump) again(conn *backendConn) error {
+	if len(p.kept) == 0 {
+		return nil
+	}
+	_, err := conn.Write(p.kept)
+	return err
 }
 
 // moreBody waits for more of the body.

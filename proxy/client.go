@@ -206,7 +206,11 @@ func (c *client) refuse(w *work, status int, reason string) {
 // answer sends an error page for a request whose body was read. It reports whether the connection can go on.
 func (c *client) answer(w *work, status int, reason string) bool {
 	keep := w.keep && w.minor > 0 && !c.listener.proxy.ending()
-	w.out = c.listener.appendPage(w.out[:0], status, reason, w.head, !keep)
+	if w.grpc {
+		w.out = appendGRPCAnswer(w.out[:0], w.grpcStatus(status), reason, !keep)
+	} else {
+		w.out = c.listener.appendPage(w.out[:0], status, reason, w.head, !keep)
+	}
 	return c.sendOwn(w, status, reason, keep)
 }
 

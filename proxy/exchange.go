@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tandem-lb/tandem/proxy/http1"
+	"github.com/tandem-lb/tandem/proxy/mux"
 	"github.com/tandem-lb/tandem/proxy/pool"
 	"github.com/tandem-lb/tandem/proxy/proxyheader"
 )
@@ -24,7 +25,7 @@ func (c *client) exchange(w *work, size int) bool {
 	w.acc.note(r, w.began)
 	c.identify(w)
 	c.in.consume(size) // what r points to stays until more is read
-	w.client = c.origin(r)
+	w.client, w.grpc = c.origin(r), isGRPC(r)
 	if c.listener.clients.Allow(w.client, w.began) != nil {
 		w.way = &c.listener.ways[len(c.listener.ways)-1]
 		return c.fail(w, !r.HasBody(), 429, "more requests than are allowed")
@@ -44,7 +45,7 @@ func (c *client) exchange(w *work, size int) bool {
 		c.in.consume(int(r.Length))
 		kept = true
 	}
-	w.body.start(r, &w.way.limits)
+	w.body.start(w)
 	if w.body.complete = kept; kept {
 		w.body.moved.Store(uint64(max(r.Length, 0)))
 	}
@@ -98,7 +99,7 @@ func (c *client) attempts(w *work, kept bool) bool {
 		case idled:
 			err = nil
 		}
-		lease.Done(err)
+		lease.Done(blame(err))
 		switch v {
 		case answered:
 			return true
@@ -115,16 +116,16 @@ func (c *client) attempts(w *work, kept bool) bool {
 		case late:
 			return c.fail(w, kept, 504, "backend did not answer in time")
 		case wrong:
-			return c.fail(w, kept, 502, "backend answered what is not HTTP/1.1")
+			return c.fail(w, kept, 502, "backend answered what is not HTTP")
 		}
-		// A request is lost when it could do harm to send it again.
+		// A request is lost when it could do harm to send it again, or when it is not here any more.
 		switch {
-		case !kept || v != unsent && !w.again || c.over.Load():
-			return c.fail(w, kept, 502, "backend closed the connection")
+		case !kept && w.body.lost || w.begun || v != unsent && !w.again || c.over.Load():
+			return c.lost(w, kept, err, "backend closed the connection")
 		case idled && stale == nil:
 			stale = b
 		case n == tries-1:
-			return c.fail(w, kept, 502, "backends closed the connection")
+			return c.lost(w, kept, err, "backends closed the connection")
 		case !w.mayRepeat(v, w.way.pool):
 			return c.fail(w, kept, 502, "backend closed the connection, and too many requests are being repeated already")
 		default:
@@ -173,8 +174,13 @@ func (c *client) attempt(w *work, conn *backendConn, lease pool.Lease, kept bool
 	}
 	// After a reset there may still be an answer that came before it.
 	if !kept {
-		c.pump(w, conn)
-		defer c.stopPump(w, conn)
+		if err := w.body.again(conn); err != nil && !isReset(err) {
+			return unanswered, err
+		}
+		if !w.body.complete {
+			c.pump(w, conn)
+			defer c.stopPump(w, conn)
+		}
 	}
 	if v, err = c.final(w, conn); v != answered {
 		if w.body.failed.Load() {
@@ -255,6 +261,10 @@ func (c *client) responseHeader(w *work, conn *backendConn, sent time.Time) (int
 			return 0, cancelled, nil
 		case errors.Is(err, errTimeout):
 			return 0, late, err
+		case errors.Is(err, mux.ErrUnseen):
+			return 0, unsent, err
+		case errors.Is(err, mux.ErrMalformed):
+			return 0, wrong, err
 		case scanned > 0:
 			return 0, wrong, err
 		default:

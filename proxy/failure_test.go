@@ -62,7 +62,8 @@ func TestOnlyHarmlessRequestsAreRepeated(t *testing.T) {
 		{"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nConnection: close\r\n\r\nxy", "200", 2},
 		{"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nConnection: close\r\n\r\nxy", "502", 1},
 		{"PATCH / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "502", 1},
-		{"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n1\r\nx\r\n0\r\n\r\n", "502", 1},
+		{"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n1\r\nx\r\n0\r\n\r\n", "200", 2},
+		{"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n1\r\nx\r\n0\r\n\r\n", "502", 1},
 	} {
 		bad, seen := dropper(t, 1)
 		good, seenGood := dropper(t, 0)

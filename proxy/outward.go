@@ -22,6 +22,7 @@ const resumable = 256
 // outward is the TLS towards the backends of one pool.
 type outward struct {
 	cfg   pool.TLS
+	alpn  []string // what is offered
 	log   hclog.Logger
 	watch certs.Watch
 	once  sync.Once
@@ -31,7 +32,9 @@ type outward struct {
 }
 
 // newOutward returns the TLS towards a pool. Files that cannot be read make its backends unreachable until they can.
-func newOutward(cfg pool.TLS, log hclog.Logger) *outward { return &outward{cfg: cfg, log: log} }
+func newOutward(cfg pool.TLS, alpn []string, log hclog.Logger) *outward {
+	return &outward{cfg: cfg, alpn: alpn, log: log}
+}
 
 func (o *outward) files() []string {
 	var fs []string
@@ -46,6 +49,7 @@ func (o *outward) files() []string {
 // load reads the files.
 func (o *outward) load(now time.Time) error {
 	cfg := baseTLS()
+	cfg.NextProtos = o.alpn
 	cfg.ServerName, cfg.InsecureSkipVerify = o.cfg.ServerName, o.cfg.Insecure //nolint:gosec // an operator asked for it, and is warned
 	cfg.ClientSessionCache = tls.NewLRUClientSessionCache(resumable)
 	if o.cfg.CAFile != "" {

@@ -86,25 +86,28 @@ func New(cfg Config, pools *pool.Set, log hclog.Logger) (*Proxy, error) {
 		p.listeners = append(p.listeners, l)
 		errs = append(errs, l.nameServers(pools))
 		for _, backends := range l.pools() {
-			p.reach(backends, cfg.Dial)
+			p.reach(backends, &lc, cfg.Dial)
 		}
 	}
 	return p, errors.Join(errs...)
 }
 
 // reach makes what is kept for the backends of a pool, unless it is there.
-func (p *Proxy) reach(backends *pool.Pool, dial func(context.Context, netip.AddrPort) (net.Conn, error)) {
+func (p *Proxy) reach(backends *pool.Pool, lc *ListenerConfig, dial func(context.Context, netip.AddrPort) (net.Conn, error)) {
 	var secure *outward
 	for _, b := range backends.Backends() {
 		if p.upstreams[b] != nil {
 			continue
 		}
 		if cfg := backends.TLS(); cfg != nil && secure == nil {
-			secure = newOutward(*cfg, p.log.With("pool", backends.Name()))
+			secure = newOutward(*cfg, protocolOf(backends), p.log.With("pool", backends.Name()))
 			p.outward = append(p.outward, secure)
 		}
 		p.upstreams[b] = newUpstream(p, backends, b, dial)
 		p.upstreams[b].tls = secure
+		if backends.HTTP2() && lc.Protocol == HTTP {
+			p.upstreams[b].mux = p.upstreams[b].newMux()
+		}
 	}
 }
 

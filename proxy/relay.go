@@ -64,6 +64,9 @@ func (c *client) relayBroke(w *work, conn *backendConn, to framing, err error) (
 		return over, false, nil
 	case !w.begun:
 		return wrong, false, err
+	case w.grpc && to == byChunks:
+		w.out = appendGRPCTrailers(w.out, err)
+		_ = c.flush(w) // nothing can be told any more to one who is gone
 	case to == byClose:
 		// The client would take what it has for the whole.
 		c.in.reset()
@@ -145,14 +148,14 @@ func (c *client) flush(w *work) error {
 // more waits for more of the body.
 func (c *client) more(w *work, conn *backendConn) error {
 	now := time.Now()
-	err := c.glancing(w, conn, now, &now, w.way.limits.body)
+	err := c.glancing(w, conn, now, &now, w.patience())
 	switch {
 	case err == nil, errors.Is(err, errClientGone), errors.Is(err, io.EOF):
 		return err
 	case errors.Is(err, errTimeout):
 		return errSilent
 	}
-	return errBroken
+	return detailed(err, errBroken)
 }
 
 var (

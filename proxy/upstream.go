@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/tandem-lb/tandem/proxy/mux"
 	"github.com/tandem-lb/tandem/proxy/pool"
 	"github.com/tandem-lb/tandem/proxy/proxyheader"
 )
@@ -35,6 +36,7 @@ type upstream struct {
 	origin  proxyheader.Version
 	limit   time.Duration // of connecting, with TLS's handshake
 	tls     *outward      // nil: plain
+	mux     *mux.Set      // nil: HTTP/1.1
 	// distrusted: the last handshake failed.
 	distrusted atomic.Bool
 	dialTo     func(ctx context.Context, addr string, limit time.Duration) (net.Conn, error)
@@ -110,6 +112,9 @@ func (b *backendConn) Reset() {
 
 // fresh opens a new connection to ask over.
 func (u *upstream) fresh(stall time.Duration, client, at netip.AddrPort, last bool) (*backendConn, error) {
+	if u.mux != nil {
+		return u.muxed(stall, client, at, last)
+	}
 	c, err := u.dial(client, at, last)
 	if err != nil {
 		return nil, err
@@ -146,13 +151,13 @@ func (u *upstream) get() *backendConn {
 	}
 }
 
-// put keeps b for the next request.
+// put keeps b for the next request, unless b is a stream, which is for one.
 func (u *upstream) put(b *backendConn, now time.Time) {
 	b.asked, b.since = true, now
 	b.release()
 	u.mu.Lock()
 	// A connection that began with a PROXY header belongs to that client.
-	full := len(u.idle) >= maxIdle || u.proxy.draining.Load() || u.origin != proxyheader.None ||
+	full := u.mux != nil || len(u.idle) >= maxIdle || u.proxy.draining.Load() || u.origin != proxyheader.None ||
 		u.proxy.budget.Take(1) != nil
 	if !full {
 		u.idle = append(u.idle, b)
@@ -200,6 +205,9 @@ func (p *Proxy) tidy(ctx context.Context) {
 		case now := <-tick.C:
 			for _, u := range p.upstreams {
 				u.tidy(now)
+				if u.mux != nil {
+					u.mux.Look(now)
+				}
 			}
 			for _, l := range p.listeners {
 				l.look()
@@ -207,6 +215,9 @@ func (p *Proxy) tidy(ctx context.Context) {
 		case <-ctx.Done():
 			for _, u := range p.upstreams {
 				u.tidy(time.Time{})
+				if u.mux != nil {
+					u.mux.Close()
+				}
 			}
 			return
 		}

@@ -28,6 +28,8 @@ type work struct {
 	served            bool       // the backend has done what was asked of it
 	repeats           *pool.Pool // whose budget the request uses
 	begun             bool       // the client has seen something of the answer
+	grpc              bool       // the client speaks gRPC
+	grpcCode          int        // what it is told, if the status does not say it
 	what              string     // method and target, for the log
 
 	client netip.Addr // who asks
@@ -52,7 +54,8 @@ func (p *Proxy) giveBack(w *work) {
 	if cap(w.out) > maxKept {
 		return
 	}
-	w.what, w.began, w.wants = "", time.Time{}, pool.Request{}
+	w.what, w.began, w.wants, w.grpc = "", time.Time{}, pool.Request{}, false
+	w.grpcCode = 0
 	w.req.Method = nil
 	p.works.Put(w)
 }
@@ -72,6 +75,8 @@ type bodyPump struct {
 	failed   atomic.Bool   // it has ended by the client's fault, and wakes who waits for the answer
 
 	// Written before done is sent to.
+	kept     []byte // what was sent, as it was, in case that it has to be sent again
+	lost     bool   // there was more of it than is kept
 	complete bool
 	status   int // what to tell the client
 	reason   string

@@ -76,6 +76,9 @@ type Config struct {
 	// ProxyProtocol is the version of the PROXY header that each connection to a backend begins with, so that the backend learns
 	// where the client came from; zero: none. HTTP requests of different clients then share no connections.
 	ProxyProtocol proxyheader.Version
+	// HTTP2 says that requests go to the backends by HTTP/2: many at a time over one connection. Without TLS the backends must know so
+	// beforehand, with it they must offer it (ALPN).
+	HTTP2 bool
 	// TLS is how backends are spoken to; nil: plain.
 	TLS *TLS
 }

@@ -30,6 +30,7 @@ type Pool struct {
 	balance   Balance
 	connect   time.Duration
 	origin    proxyheader.Version
+	http2     bool
 	tls       *TLS
 	bounded   int
 	slowStart time.Duration

@@ -28,7 +28,7 @@ func NewSet(cfgs []Config) *Set {
 
 func newPool(c Config) *Pool {
 	p := &Pool{
-		name: c.Name, balance: c.Balance, connect: c.ConnectTimeout, origin: c.ProxyProtocol, tls: c.TLS, bounded: c.BoundedLoad, slowStart: c.SlowStart,
+		name: c.Name, balance: c.Balance, connect: c.ConnectTimeout, origin: c.ProxyProtocol, tls: c.TLS, http2: c.HTTP2, bounded: c.BoundedLoad, slowStart: c.SlowStart,
 		rules: rules{panicBelow: c.Panic, keep: c.KeepAtLeast}, seed: seed(c.Secret),
 		rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), scratch: make([]*Backend, 0, len(c.Backends)),
 	}

@@ -12,5 +12,8 @@ type TLS struct {
 	CertFile, KeyFile string
 }
 
+// HTTP2 reports whether requests go to the backends by HTTP/2.
+func (p *Pool) HTTP2() bool { return p.http2 }
+
 // TLS says how the backends are spoken to; nil: without.
 func (p *Pool) TLS() *TLS { return p.tls }
