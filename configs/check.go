@@ -29,6 +29,7 @@ type checker struct {
 	used      []located[string] // pools that listeners name
 	sticky    []located[string] // pools that have a cookie
 	headed    map[string]bool   // pools that send PROXY headers
+	muxed     map[string]bool   // pools whose backends speak HTTP/2
 	guessed   map[string]bool   // pools whose probes nobody has chosen
 }
 

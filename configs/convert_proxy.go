@@ -53,6 +53,7 @@ func (c *checker) readListeners(bs *blocks[fileListener]) []proxy.ListenerConfig
 				c.used = append(c.used, located[string]{f.Pool.place, l.Pool})
 			}
 		}
+		c.bytesOnly(l.Protocol, f.Pool)
 		c.trust(f, &l)
 		c.timeouts(f, &l)
 		l.NoAccessLog = f.AccessLog.set && !c.flag(f.AccessLog)
@@ -207,6 +208,7 @@ func (c *checker) readPools(bs *blocks[filePool]) []Pool {
 		if p.Name != "" {
 			c.pools = append(c.pools, located[string]{f.Name.place, p.Name})
 		}
+		c.poolProtocol(f, &p)
 		p.TLS = c.poolTLS(&f.TLS)
 		c.headed[p.Name], c.guessed[p.Name] = p.ProxyProtocol != "", !f.Health.Type.set && !f.Health.Port.set
 		p.Health = c.health(&f.Health, p.TLS)

@@ -93,6 +93,7 @@ func (c *checker) serverNames(bs *blocks[fileName], l *proxy.ListenerConfig) {
 		n := proxy.NamedPool{Pool: c.name(f.Pool)}
 		if c.need(f.block, "pool", f.Pool.set, "the name of a pool below pools"); n.Pool != "" {
 			c.used = append(c.used, located[string]{f.Pool.place, n.Pool})
+			c.bytesOnly(l.Protocol, f.Pool)
 		}
 		if c.need(f.block, "names", f.Names.set, `the names of servers, such as [www.example.org, "*.example.net"]`); f.Names.set && !f.Names.bad && len(f.Names.items) == 0 {
 			c.bad(f.Names.place, "is empty; write at least one name")

@@ -152,6 +152,7 @@ type filePool struct {
 	Name           scalar              `key:"name"`
 	Balance        scalar              `key:"balance"`
 	ConnectTimeout scalar              `key:"connect_timeout"`
+	Protocol       scalar              `key:"protocol"`
 	ProxyProtocol  scalar              `key:"proxy_protocol"`
 	TLS            filePoolTLS         `key:"tls"`
 	Health         fileHealth          `key:"health"`

@@ -97,6 +97,9 @@ func hashPool(w io.Writer, p *Pool) {
 	if p.ProxyProtocol != "" {
 		write("proxy protocol %s", p.ProxyProtocol)
 	}
+	if p.HTTP2 {
+		write("http2")
+	}
 	if t := p.TLS; t != nil {
 		write("pool tls %q %t", t.ServerName, t.Insecure)
 	}

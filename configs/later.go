@@ -16,6 +16,8 @@ func laterKey(path string) string {
 		return "no limits on clients; use nftables on the hosts"
 	case "pools[].max_conns":
 		return "max_conns of each backend, and max_requests of the pool"
+	case "pools[].http2", "pools[].h2c", "pools[].alpn", "pools[].backends[].protocol":
+		return "protocol of the whole pool: http1 or http2"
 	case "pools[].send_proxy":
 		return "pools[].proxy_protocol"
 	case "listeners[].flows":

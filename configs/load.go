@@ -34,7 +34,7 @@ func Parse(name string, data []byte, host Host) (*Config, []Warning, error) {
 	mapping(r, node, place{line: 1, col: 1}, &f)
 	var cfg *Config
 	if !f.bad {
-		cfg = (&checker{report: r, host: host, headed: map[string]bool{}, guessed: map[string]bool{}}).config(&f)
+		cfg = (&checker{report: r, host: host, headed: map[string]bool{}, muxed: map[string]bool{}, guessed: map[string]bool{}}).config(&f)
 	}
 	warnings, err := r.result()
 	if err != nil {

@@ -96,7 +96,7 @@ func TestRequestsShareAConnection(t *testing.T) {
 	var mu sync.Mutex
 	from := make(map[string]bool)
 	gate, in := make(chan struct{}), atomic.Int64{}
-	l := h2Lab(t, h2Web(t, func(w http.ResponseWriter, r *http.Request) {
+	l := h2Lab(t, h2Web(t, func(_ http.ResponseWriter, r *http.Request) {
 		mu.Lock()
 		from[r.RemoteAddr] = true
 		mu.Unlock()
@@ -158,7 +158,7 @@ func TestBothWaysAtOnce(t *testing.T) {
 }
 
 func TestInterimAnswersComeFromHTTP2(t *testing.T) {
-	l := h2Lab(t, h2Web(t, func(w http.ResponseWriter, r *http.Request) {
+	l := h2Lab(t, h2Web(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Link", "</style.css>")
 		w.WriteHeader(103)
 		w.WriteHeader(204)

@@ -31,7 +31,7 @@ func (c *Conn) headers(f *http2.MetaHeadersFrame) error {
 		return malformed
 	}
 	interim := status < 200
-	if s.interims++; interim && (f.StreamEnded() || s.interims > maxInterims) {
+	if s.interims++; interim && (f.StreamEnded() || s.interims > maxInterims) || len(s.front) > c.cfg.MaxHeader {
 		return malformed
 	}
 	b := append(s.front, "HTTP/1.1 "...)
@@ -52,34 +52,27 @@ func (c *Conn) headers(f *http2.MetaHeadersFrame) error {
 		}
 		b = appendField(b, h)
 	}
-	if s.front = b; interim {
-		s.front = append(b, "\r\n"...)
-		s.changed.Broadcast()
-		return nil
-	}
-	return s.begin(f, status, length)
-}
-
-// begin ends the header, and tells how the body will end.
-func (s *Stream) begin(f *http2.MetaHeadersFrame, status int, length int64) error {
-	s.final, s.conn.answered = true, true
 	bodiless := s.head || status == 204 || status == 304
 	switch {
+	case interim:
 	case bodiless && length >= 0:
-		s.front, s.length = appendLength(s.front, length), 0
+		b, s.length = appendLength(b, length), 0
 	case bodiless:
 		s.length = 0
 	case f.StreamEnded() && length > 0:
-		return http2.StreamError{StreamID: s.id, Code: http2.ErrCodeProtocol}
+		return malformed
 	case f.StreamEnded():
-		s.front, s.length = appendLength(s.front, 0), 0
+		b, s.length = appendLength(b, 0), 0
 	case length >= 0 && !trailing(f):
-		s.front, s.length = appendLength(s.front, length), length
+		b, s.length = appendLength(b, length), length
 	default:
 		// By chunks there can be trailers behind the body.
-		s.front, s.chunked, s.length = append(s.front, "transfer-encoding: chunked\r\n"...), true, length
+		b, s.chunked, s.length = append(b, "transfer-encoding: chunked\r\n"...), true, length
 	}
-	s.front = append(s.front, "\r\n"...)
+	s.front = append(b, "\r\n"...)
+	if !interim {
+		s.final, c.answered = true, true
+	}
 	if f.StreamEnded() {
 		s.end(nil)
 	}

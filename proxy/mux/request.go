@@ -54,9 +54,9 @@ func (s *Stream) pass(b []byte) (used int, err error) {
 		case inLength:
 			n = int(min(s.left, int64(len(b)-used)))
 			if s.left -= int64(n); s.left == 0 {
-				s.asking, s.said = afterEnd, true
+				s.asking = afterEnd
 			}
-			err = s.data(b[used : used+n])
+			err = s.data(b[used:used+n], s.left == 0)
 		case inChunks:
 			n, err = s.chunk(b[used:])
 		case afterEnd:
@@ -146,7 +146,7 @@ func (s *Stream) chunk(b []byte) (int, error) {
 		return 0, err
 	}
 	if len(data) > 0 {
-		if err := s.data(data); err != nil {
+		if err := s.data(data, false); err != nil {
 			return 0, err
 		}
 	}
@@ -177,8 +177,8 @@ func (s *Stream) sendable() error {
 	return nil
 }
 
-// data sends a part of the body, and waits when there is too much for the backend's windows.
-func (s *Stream) data(b []byte) error {
+// data sends a part of the body, and waits when there is too much for the backend's windows. end says that it is the last.
+func (s *Stream) data(b []byte, end bool) error {
 	c := s.conn
 	var until time.Time
 	for len(b) > 0 {
@@ -187,11 +187,12 @@ func (s *Stream) data(b []byte) error {
 		}
 		n := 0
 		if s.unsent.Len() == 0 {
-			n = s.frameOut(b)
+			n = s.frameOut(b, end)
 		}
 		if n == 0 && s.unsent.Len() < maxUnsent {
 			n = min(maxUnsent-s.unsent.Len(), len(b))
 			s.unsent.Write(b[:n])
+			s.said = end && n == len(b)
 			s.queue()
 		}
 		if b = b[n:]; n > 0 {

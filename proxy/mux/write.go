@@ -112,8 +112,8 @@ func (c *Conn) lower(name []byte) string {
 // length adds a body's length.
 func (c *Conn) length(n int64) { c.field("content-length", strconv.FormatInt(n, 10), true) }
 
-// frameOut sends as much of b as fits into one frame, the windows, and what may be on its way. The last frame of a request says so.
-func (s *Stream) frameOut(b []byte) int {
+// frameOut sends as much of b as fits into one frame, the windows, and what may be on its way. end says that b ends the request.
+func (s *Stream) frameOut(b []byte, end bool) int {
 	c := s.conn
 	if s.send <= 0 || c.send <= 0 || c.out.Len() >= maxOut {
 		return 0
@@ -121,9 +121,9 @@ func (s *Stream) frameOut(b []byte) int {
 	n := int(min(int64(len(b)), int64(c.frame), s.send, c.send))
 	s.send -= int64(n)
 	c.send -= int64(n)
-	last := s.said && n == len(b) && s.trailers == nil
-	_ = c.writer.WriteData(s.id, last, b[:n])
-	if last {
+	end = end && n == len(b)
+	_ = c.writer.WriteData(s.id, end, b[:n])
+	if end {
 		s.finish()
 	}
 	return n
@@ -136,7 +136,7 @@ func (s *Stream) sendUnsent() {
 	}
 	sent := false
 	for s.unsent.Len() > 0 {
-		n := s.frameOut(s.unsent.Bytes())
+		n := s.frameOut(s.unsent.Bytes(), s.said && s.trailers == nil)
 		if n == 0 {
 			s.queue()
 			break
