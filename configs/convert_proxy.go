@@ -104,7 +104,7 @@ func (c *checker) timeouts(f *fileListener, l *proxy.ListenerConfig) {
 	case proxy.TCP:
 		l.IdleTimeout = c.duration(f.IdleTimeout, session)
 		l.HalfCloseTimeout = c.duration(f.HalfCloseTimeout, span{min: time.Second, max: day, def: time.Minute, never: true})
-		for _, s := range []scalar{f.TunnelTimeout, f.HeaderTimeout, f.BodyTimeout, f.ResponseTimeout, f.MaxHeader, f.MaxBody, f.LenientPaths, f.RequestID} {
+		for _, s := range []scalar{f.TunnelTimeout, f.HeaderTimeout, f.BodyTimeout, f.ResponseTimeout, f.MaxHeader, f.H2C, f.MaxBody, f.LenientPaths, f.RequestID} {
 			c.httpOnly(s.set, s.place)
 		}
 		if !l.ProxyProtocol {

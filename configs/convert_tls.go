@@ -23,6 +23,9 @@ func (f *fileListenerTLS) fill(r *report, n ast.Node, at place) {
 // listenerTLS reads how a listener meets TLS.
 func (c *checker) listenerTLS(f *fileListener, l *proxy.ListenerConfig) {
 	t := &f.TLS
+	if l.H2C = c.flag(f.H2C); l.H2C && t.set {
+		c.bad(f.H2C.place, "is HTTP/2 without TLS; with tls, clients that can speak HTTP/2 do so by ALPN")
+	}
 	l.Passthrough = t.word.ok() && t.word.text == "passthrough"
 	switch {
 	case !t.set || t.bad || t.word.bad:

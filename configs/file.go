@@ -113,6 +113,7 @@ type fileListener struct {
 	AccessLog    scalar                `key:"access_log"`
 	ErrorPages   blocks[fileErrorPage] `key:"error_pages"`
 
+	H2C scalar           `key:"h2c"`
 	TLS fileListenerTLS  `key:"tls"`
 	SNI blocks[fileName] `key:"sni"`
 }

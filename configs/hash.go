@@ -83,6 +83,9 @@ func hashTLS(w io.Writer, l *proxy.ListenerConfig) {
 	if t := l.TLS; t != nil {
 		write("tls %q %d %t %t", l.Name, len(t.Certificates), t.OnlyTLS13, t.ClientCAFile != "")
 	}
+	if l.H2C {
+		write("h2c %q", l.Name)
+	}
 	if l.Passthrough {
 		write("passthrough %q", l.Name)
 	}

@@ -22,8 +22,8 @@ func laterKey(path string) string {
 		return "pools[].proxy_protocol"
 	case "listeners[].flows":
 		return "listeners[].max_conns"
-	case "listeners[].http2", "listeners[].h2c", "listeners[].alpn":
-		return "HTTP/1.1"
+	case "listeners[].http2", "listeners[].alpn":
+		return "HTTP/2 by ALPN on http listeners with tls, and h2c: true without"
 	case "pools[].cookie":
 		return "sticky: {cookie: NAME}"
 	case "pools[].hash":

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tandem-lb/tandem/proxy/http1"
+	"github.com/tandem-lb/tandem/proxy/http2"
 	"github.com/tandem-lb/tandem/proxy/sni"
 )
 
@@ -23,6 +24,7 @@ type client struct {
 	served   int    // requests answered
 	session  string // version and cipher suite of TLS, for the access log; empty before it was needed
 	name     string // of the server that the client asked for by TLS
+	https    bool
 
 	idle atomic.Bool // waiting for a request
 	over atomic.Bool // cut
@@ -30,11 +32,14 @@ type client struct {
 	tunnel atomic.Pointer[tunnel]
 	// backend is the connection that the current request uses, for cut.
 	backend atomic.Pointer[backendConn]
+	// h2 is what the connection has become if it speaks HTTP/2.
+	h2 atomic.Pointer[http2.Conn]
 }
 
 func newClient(l *listener, conn net.Conn, peer netip.AddrPort) *client {
 	c := &client{listener: l, peer: peer, trusted: l.cfg.trusts(peer.Addr())}
 	c.in.init(conn, &l.proxy.buffers)
+	c.https = c.in.secure != nil
 	return c
 }
 
@@ -43,6 +48,10 @@ func past() time.Time { return time.Unix(1, 0) }
 
 // drain wakes the connection if it waits for a request.
 func (c *client) drain() {
+	if h2 := c.h2.Load(); h2 != nil {
+		h2.Drain()
+		return
+	}
 	if c.idle.Load() {
 		_ = c.in.SetReadDeadline(past())
 	}
@@ -53,6 +62,10 @@ func (c *client) cut() {
 	c.over.Store(true)
 	if t := c.tunnel.Load(); t != nil {
 		t.cut()
+		return
+	}
+	if h2 := c.h2.Load(); h2 != nil {
+		h2.Cut(c.in.reset)
 		return
 	}
 	c.in.reset()
@@ -68,6 +81,10 @@ func (c *client) serve() {
 	defer c.in.drop()
 	// The connection counts as busy until its first request is answered.
 	for c.handshake() && c.await() {
+		if c.beginsHTTP2() {
+			c.serveHTTP2()
+			return
+		}
 		if c.served > 0 {
 			l.busy(1)
 		}

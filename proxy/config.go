@@ -76,6 +76,8 @@ type ListenerConfig struct {
 	NoAccessLog bool
 	// LenientPaths lets encoded slashes and empty segments in paths through (http with Routes only).
 	LenientPaths bool
+	// H2C takes clients that speak HTTP/2 without TLS, and know that we do (http without TLS only).
+	H2C bool
 	// TLS is what clients are met with; nil: plain.
 	TLS *TLS
 	// Passthrough reads the server's name out of what a TLS client sends first, chooses the pool by it (Names; Pool, which may be

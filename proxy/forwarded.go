@@ -19,7 +19,7 @@ func (c *client) appendForwarded(dst []byte, r *http1.Request) []byte {
 }
 
 func (c *client) appendForwardedProto(dst []byte) []byte {
-	if c.in.secure != nil {
+	if c.https {
 		return append(dst, "X-Forwarded-Proto: https\r\n"...)
 	}
 	return append(dst, "X-Forwarded-Proto: http\r\n"...)

@@ -138,7 +138,7 @@ func (c *client) routed(w *work) (done, keep bool) {
 
 // scheme is by which scheme a request was made, as far as we can know.
 func (c *client) scheme(r *http1.Request) string {
-	if c.in.secure != nil {
+	if c.https {
 		return "https"
 	}
 	if c.trusted {

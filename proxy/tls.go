@@ -89,7 +89,7 @@ func (t *termination) publish(now time.Time) {
 		cfg.MinVersion = tls.VersionTLS13
 	}
 	if t.http {
-		cfg.NextProtos = []string{"http/1.1"}
+		cfg.NextProtos = protocols()
 	}
 	if t.clients != nil {
 		cfg.ClientAuth, cfg.ClientCAs = tls.RequireAndVerifyClientCert, t.clients

@@ -1,0 +1,85 @@
+// Command h2spec holds the proxy's HTTP/2 against the suite of that name, over TLS and without. See `make peers`.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/tandem-lb/tandem/proxy"
+	"github.com/tandem-lb/tandem/proxy/pool"
+)
+
+// want is the end of a run in which all is well. There are no known deviations.
+const want = "145 passed, 0 skipped, 0 failed"
+
+func main() {
+	suite := flag.String("h2spec", "bin/h2spec", "the suite's program")
+	only := flag.String("only", "", "sections to run, such as http2/5.1")
+	flag.Parse()
+	if err := run(context.Background(), *suite, *only); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, suite, only string) error {
+	backend, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	go func() { _ = http.Serve(backend, http.HandlerFunc(hello)) }() //nolint:gosec // it ends with the process
+	addr, err := free(ctx)
+	if err != nil {
+		return err
+	}
+	pools := pool.NewSet([]pool.Config{{Name: "web", Backends: []pool.BackendConfig{{Name: "a", Address: backend.Addr().(*net.TCPAddr).AddrPort()}}}})
+	p, err := proxy.New(proxy.Config{Listeners: []proxy.ListenerConfig{{Name: "h2c", Bind: addr, Protocol: proxy.HTTP, Pool: "web", H2C: true}}},
+		pools, hclog.New(&hclog.LoggerOptions{Output: os.Stderr, Level: hclog.Warn}))
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- p.Run(ctx) }()
+	<-p.Changed()
+	args := []string{"-h", addr.Addr().String(), "-p", fmt.Sprint(addr.Port()), "-o", "5"}
+	if only != "" {
+		args = append(args, only)
+	}
+	out, err := exec.CommandContext(ctx, suite, args...).CombinedOutput()
+	fmt.Print(string(out))
+	cancel()
+	if only == "" && !strings.Contains(string(out), want) {
+		err = errors.Join(err, errors.New("want "+want))
+	}
+	limit := time.AfterFunc(10*time.Second, func() { panic("the proxy does not end") })
+	defer limit.Stop()
+	return errors.Join(err, <-ended)
+}
+
+func hello(w http.ResponseWriter, r *http.Request) {
+	_, _ = io.Copy(io.Discard, r.Body)
+	_, _ = io.WriteString(w, "hello")
+}
+
+// free returns an address on which nobody listens.
+func free(ctx context.Context) (netip.AddrPort, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	defer l.Close() //nolint:errcheck // only its address was wanted
+	return l.Addr().(*net.TCPAddr).AddrPort(), nil
+}
