@@ -8,6 +8,7 @@ func commands(o *options) []*cobra.Command {
 		newRunCommand(o.config),
 		newStatusCommand(o.socket),
 		newExplainCommand(o.socket),
+		newDoctorCommand(o),
 		newHandoverCommand(o.socket),
 		newMaintenanceCommand(o.socket),
 		newReleaseCommand(o.config),

@@ -18,7 +18,6 @@ func laterCommands() []*cobra.Command {
 		{"backend", "to take a backend out, let its health check fail, or remove it from the file on both nodes and restart one after the other"},
 		{"reload", "tandem check, then systemctl restart tandem, on the standby first: nothing moves when it returns"},
 		{"events", "the log tells them: journalctl -u tandem --follow"},
-		{"doctor", "tandem check --host checks this host against the file, and tandem status tells what is wrong"},
 		{"drill", "stop the leader (systemctl stop tandem), or kill it, while a client asks the VIP"},
 		{"key", "tandem keygen --out FILE makes a new key; to change it, stop both nodes, copy it to both, start them"},
 	} {

@@ -132,6 +132,9 @@ func (r *reporter) peers(n cluster.Status, now time.Time) []api.Peer {
 			HearsUs: p.HearsMe, Priority: p.Priority, Version: m.Meta.Version,
 			Witness: p.Witness, ConfigDiffers: m.Meta.ConfigHash != 0 && m.Meta.ConfigHash != r.hash,
 		}
+		for _, mac := range m.Meta.MACs {
+			a.MACs = append(a.MACs, mac.String())
+		}
 		if m.Addr.IsValid() {
 			a.Address = m.Addr.String()
 			heard[m.Addr] = true

@@ -114,8 +114,9 @@ type Peer struct {
 	// ConfigDiffers: what must be equal on all nodes is not equal here and there.
 	ConfigDiffers bool `json:"config_differs"`
 
-	Paths      []Path  `json:"paths"`       // the ways to it: that of cluster.bind, then those of cluster.paths
-	MirroredMS float64 `json:"mirrored_ms"` // how long ago the newest beat came that only a mirror delivered; -1: never
+	MACs       []string `json:"macs"`        // of the links that it holds VIPs on, as it says; in the order of the smallest VIP of each
+	Paths      []Path   `json:"paths"`       // the ways to it: that of cluster.bind, then those of cluster.paths
+	MirroredMS float64  `json:"mirrored_ms"` // how long ago the newest beat came that only a mirror delivered; -1: never
 }
 
 // Path is one way between this node and a peer.
@@ -244,6 +245,7 @@ func (s *Status) Complete() {
 	s.Peers = orEmpty(s.Peers)
 	for i := range s.Peers {
 		s.Peers[i].Paths = orEmpty(s.Peers[i].Paths)
+		s.Peers[i].MACs = orEmpty(s.Peers[i].MACs)
 	}
 	if s.Quorum != nil {
 		s.Quorum.Votes, s.Quorum.Missing = orEmpty(s.Quorum.Votes), orEmpty(s.Quorum.Missing)

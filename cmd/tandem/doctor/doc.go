@@ -1,0 +1,2 @@
+// Package doctor looks whether a host has everything that a failover needs.
+package doctor
