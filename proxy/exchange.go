@@ -191,6 +191,8 @@ func (c *client) attempt(w *work, conn *backendConn, lease pool.Lease, kept bool
 	}
 	lease.Answered()
 	if w.resp.Status == 101 {
+		lease.Well() // what follows may last for days
+		w.settle()
 		return c.upgrade(w, conn), nil
 	}
 	v, reusable, err = c.relay(w, conn)

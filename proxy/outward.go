@@ -29,6 +29,7 @@ type outward struct {
 	// config is nil, and err says why, until the files could be read.
 	config atomic.Pointer[tls.Config]
 	err    atomic.Pointer[error]
+	bad    string // as certs.Store: why the files that are there now are not used
 }
 
 // newOutward returns the TLS towards a pool. Files that cannot be read make its backends unreachable until they can.
@@ -72,13 +73,17 @@ func (o *outward) load(now time.Time) error {
 // look reads files that have changed.
 func (o *outward) look(now time.Time) {
 	o.once.Do(func() { o.begin(now) })
-	if !o.watch.Changed() {
+	if !o.watch.Changed() && o.bad == "" {
 		return
 	}
 	if err := o.load(now); err != nil {
-		o.log.Error("the new files for TLS to the backends are bad; the old ones stay in use", "err", err)
+		if o.bad != err.Error() {
+			o.log.Error("the new files for TLS to the backends are bad; the old ones stay in use", "err", err)
+		}
+		o.bad = err.Error()
 		return
 	}
+	o.bad = ""
 	o.log.Info("files for TLS to the backends loaded")
 }
 
@@ -86,6 +91,7 @@ func (o *outward) begin(now time.Time) {
 	o.watch = certs.NewWatch(o.files()...)
 	if err := o.load(now); err != nil {
 		o.err.Store(&err)
+		o.bad = err.Error()
 		o.log.Error("no backend can be reached until these files are mended", "err", err)
 	}
 }

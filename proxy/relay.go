@@ -230,8 +230,8 @@ func (c *client) splice(w *work, conn *backendConn, left int64) (int64, error) {
 			return total, errBroken
 		case err == nil:
 		case !errors.Is(readError(err), errTimeout):
-			// One error for two sockets: it is the client's when the backend is still there.
-			if conn.quiet() || conn.readable() {
+			// One error for two sockets: it is the client's when the backend is still there, or when the client is gone, too.
+			if conn.quiet() || conn.readable() || c.pumpEnded(w) && c.gone() {
 				return total, errClientGone
 			}
 			return total, errBroken

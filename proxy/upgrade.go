@@ -10,7 +10,6 @@ func (c *client) upgrade(w *work, conn *backendConn) verdict {
 	if _, err := c.in.Write(w.out); err != nil {
 		return cancelled
 	}
-	w.served = true
 	t := newTunnel(c.listener, c.in.Conn, c.peer)
 	t.idle = w.way.limits.tunnel
 	t.client.take(&c.in)

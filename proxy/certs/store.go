@@ -1,6 +1,7 @@
 package certs
 
 import (
+	"bytes"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -28,6 +29,7 @@ type pair struct {
 	watch Watch
 	cert  *tls.Certificate // nil: could not be read yet
 	state state
+	bad   string // why the files that are there now are not used; they are read again, for it may be a matter of time or of rights
 }
 
 // state is how near a certificate's end is.
@@ -59,6 +61,7 @@ func (s *Store) Load(now time.Time) error {
 		cert, err := read(p.files)
 		if err != nil {
 			errs = append(errs, err)
+			p.bad = err.Error()
 			continue
 		}
 		p.cert = cert
@@ -79,7 +82,7 @@ func (s *Store) Look(now time.Time) {
 	changed := false
 	for i := range s.pairs {
 		p := &s.pairs[i]
-		if p.watch.Changed() && s.renew(p, now) {
+		if (p.watch.Changed() || p.bad != "") && s.renew(p, now) {
 			changed = true
 		}
 		s.age(p, now)
@@ -93,7 +96,14 @@ func (s *Store) Look(now time.Time) {
 func (s *Store) renew(p *pair, now time.Time) bool {
 	cert, err := Load(p.files, now)
 	if err != nil {
-		s.log.Error("the new certificate is bad; the old one stays in use", "err", err)
+		if p.bad != err.Error() {
+			s.log.Error("the new certificate is bad; the old one stays in use", "err", err)
+		}
+		p.bad = err.Error()
+		return false
+	}
+	p.bad = ""
+	if p.cert != nil && bytes.Equal(p.cert.Leaf.Raw, cert.Leaf.Raw) {
 		return false
 	}
 	p.cert, p.state = cert, good

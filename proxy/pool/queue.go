@@ -111,7 +111,7 @@ func (p *Pool) freed(b *Backend) {
 	b.active.Add(-1)
 	wasSpent := p.spent()
 	p.used--
-	if wasSpent && p.queue.waiting.Len() > 0 {
+	if p.queue.waiting.Len() > 0 && (wasSpent || slices.Contains(p.rotation.reserve, b)) {
 		p.serveOne()
 		return
 	}
