@@ -26,19 +26,32 @@ type Status struct {
 
 // Checker probes targets. Its methods may be called concurrently.
 type Checker struct {
-	targets []Target
 	report  func(pool, backend string, up bool, reason string)
 	log     hclog.Logger
 	dial    dialFunc
 	seed    uint64 // of the jitter
+	changes chan change
+	telling sync.Mutex // held while a change is told, or the targets are changed; before mu
 
-	mu     sync.Mutex // guards status
-	status []Status   // one per target, in order
+	mu      sync.Mutex      // guards what follows
+	targets []*subject       // in order
+	ctx     context.Context // of Run; nil when it does not run
+	probers sync.WaitGroup
+}
+
+// subject is one backend with what is known of it. mu of the checker guards what is not constant.
+type subject struct {
+	Target
+	status Status
+	track  track // as it was when the target took another's place
+	stop   context.CancelFunc
+	down   bool // it was told to be
+	gone   bool
 }
 
 // change is a new state of one target, on its way from its prober to Run.
 type change struct {
-	target int
+	target *subject
 	status Status
 }
 
@@ -61,52 +74,74 @@ func newChecker(targets []Target, report func(pool, backend string, up bool, rea
 	if report == nil {
 		report = func(string, string, bool, string) {}
 	}
-	c := &Checker{report: report, log: log, dial: dial, seed: seed}
-	now := time.Now()
+	c := &Checker{report: report, log: log, dial: dial, seed: seed, changes: make(chan change)}
 	for _, t := range targets {
-		t.Config = t.Config.WithDefaults()
-		c.targets = append(c.targets, t)
-		c.status = append(c.status, Status{
-			Pool: t.Pool, Backend: t.Backend, Address: newProber(t, dial).addr, State: Unchecked, Since: now,
-		})
+		c.targets = append(c.targets, c.newTarget(t))
 	}
 	return c
+}
+
+func (c *Checker) newTarget(t Target) *subject {
+	t.Config = t.Config.WithDefaults()
+	return &subject{
+		Target: t, track: track{state: Unchecked},
+		status: Status{Pool: t.Pool, Backend: t.Backend, Address: newProber(t, c.dial).addr, State: Unchecked, Since: time.Now()},
+	}
 }
 
 // Snapshot returns the status of every target, in the order in which they were given.
 func (c *Checker) Snapshot() []Status {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return append([]Status(nil), c.status...)
+	var all []Status
+	for _, t := range c.targets {
+		all = append(all, t.status)
+	}
+	return all
 }
 
 // Run probes until ctx ends, and then returns nil once every probe has ended. It is called once.
 func (c *Checker) Run(ctx context.Context) error {
-	changes := make(chan change)
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	for i, t := range c.targets {
-		if t.Config.Type == None {
-			continue
-		}
-		wg.Go(func() { c.watch(ctx, i, changes) })
-	}
-	pools := c.pools()
+	c.begin(ctx)
+	defer c.probers.Wait()
 	for {
 		select {
 		case <-ctx.Done():
+			c.mu.Lock()
+			c.ctx = nil
+			c.mu.Unlock()
 			return nil
-		case ch := <-changes:
-			c.tell(ch, pools[ch.status.Pool])
+		case ch := <-c.changes:
+			c.tell(ch)
 		}
 	}
 }
 
-// watch probes one target until ctx ends. It alone owns the target's track.
-func (c *Checker) watch(ctx context.Context, i int, changes chan<- change) {
-	w := newWatch(c.targets[i], c.dial, c.log)
+func (c *Checker) begin(ctx context.Context) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ctx = ctx
+	for i, t := range c.targets {
+		c.start(t, i, len(c.targets))
+	}
+}
+
+// start has a target probed, the i-th of n that are started together. The caller holds mu.
+func (c *Checker) start(t *subject, i, n int) {
+	if t.Config.Type == None || c.ctx == nil {
+		return
+	}
+	ctx, stop := context.WithCancel(c.ctx)
+	t.stop = stop
+	c.probers.Go(func() { c.watch(ctx, t, i, n) })
+}
+
+// watch probes one target until ctx ends.
+func (c *Checker) watch(ctx context.Context, t *subject, i, n int) {
+	w := newWatch(t.Target, c.dial, c.log)
+	w.track.state = t.track.state
 	random := rand.New(rand.NewPCG(c.seed, uint64(i))) //nolint:gosec // jitter, not a secret
-	timer := time.NewTimer(spread(i, len(c.targets), w.cfg.Interval))
+	timer := time.NewTimer(spread(i, n, w.cfg.Interval))
 	defer timer.Stop()
 	for {
 		select {
@@ -119,9 +154,9 @@ func (c *Checker) watch(ctx context.Context, i int, changes chan<- change) {
 		if ctx.Err() != nil {
 			return // cut short: not a result
 		}
-		if st, changed := c.note(i, w, r); changed {
+		if st, changed := c.note(t, w, r); changed {
 			select {
-			case changes <- change{i, st}:
+			case c.changes <- change{t, st}:
 			case <-ctx.Done():
 				return
 			}
@@ -131,22 +166,31 @@ func (c *Checker) watch(ctx context.Context, i int, changes chan<- change) {
 }
 
 // note stores the result of a probe and returns the new status, and whether its state is new.
-func (c *Checker) note(i int, w *watch, r result) (Status, bool) {
+func (c *Checker) note(t *subject, w *watch, r result) (Status, bool) {
 	changed := w.take(r)
 	now := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	st := &c.status[i]
+	st := &t.status
 	if changed {
 		st.State, st.Since = w.track.state, now
 	}
 	st.OK, st.Count = w.track.ok, w.track.count
 	st.Reason, st.At, st.Took = r.reason, now, r.took
+	t.track = w.track
 	return *st, changed
 }
 
-// tell reports and logs one change.
-func (c *Checker) tell(ch change, p *members) {
+// tell reports and logs one change, unless its target has gone meanwhile.
+func (c *Checker) tell(ch change) {
+	c.telling.Lock()
+	defer c.telling.Unlock()
+	c.mu.Lock()
+	gone := ch.target.gone
+	c.mu.Unlock()
+	if gone {
+		return
+	}
 	st := ch.status
 	c.report(st.Pool, st.Backend, st.State == Up, st.Reason)
 	pairs := []any{"pool", st.Pool, "backend", st.Backend, "addr", st.Address, "reason", st.Reason, "took", st.Took, "after", st.Count}
@@ -155,10 +199,28 @@ func (c *Checker) tell(ch change, p *members) {
 	} else {
 		c.log.Info("backend down", pairs...)
 	}
-	switch was, is := p.set(ch.target, st.State == Down); {
+	was, is, size := c.empty(ch.target, st.State == Down)
+	switch {
 	case is && !was:
-		c.log.Warn("pool has no backend up", "pool", st.Pool, "backends", p.size, "reason", st.Reason)
+		c.log.Warn("pool has no backend up", "pool", st.Pool, "backends", size, "reason", st.Reason)
 	case was && !is:
 		c.log.Info("pool has a backend up again", "pool", st.Pool, "backend", st.Backend)
 	}
+}
+
+// empty notes what was told of a target, and returns whether its whole pool was told to be down before that, and is now.
+func (c *Checker) empty(told *subject, down bool) (was, is bool, size int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	was, is = told.down, down
+	told.down = down
+	for _, t := range c.targets {
+		if t.Pool == told.Pool {
+			size++
+			if t != told {
+				was, is = was && t.down, is && t.down
+			}
+		}
+	}
+	return was, is, size
 }

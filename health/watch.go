@@ -53,32 +53,3 @@ func (w *watch) pause() time.Duration {
 	}
 	return w.cfg.Interval
 }
-
-// members counts which backends of one pool are down.
-type members struct {
-	size int
-	down map[int]bool
-}
-
-// pools returns an entry for every pool.
-func (c *Checker) pools() map[string]*members {
-	pools := map[string]*members{}
-	for _, t := range c.targets {
-		if pools[t.Pool] == nil {
-			pools[t.Pool] = &members{down: map[int]bool{}}
-		}
-		pools[t.Pool].size++
-	}
-	return pools
-}
-
-// set notes whether a target is down; it returns whether the whole pool was down, and is now.
-func (m *members) set(target int, down bool) (was, is bool) {
-	was = len(m.down) == m.size
-	if down {
-		m.down[target] = true
-	} else {
-		delete(m.down, target)
-	}
-	return was, len(m.down) == m.size
-}

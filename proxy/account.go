@@ -121,7 +121,7 @@ func (c *client) tell(w *work, status int, reason string, b *backendConn) {
 		r.Backend = a.backend.Name()
 		r.Queue, r.Connect = a.queue, a.connect
 	}
-	l.proxy.access.Add(r)
+	l.tell(r)
 }
 
 // How a request or a session has ended, in HAProxy's letters. The first says who ended it: C the client, S the backend, P this proxy, L a route
@@ -271,5 +271,5 @@ func (t *tunnel) tell(began time.Time, backend *pool.Backend) {
 	if r.Reason == pool.ErrLimit.Error() {
 		r.End = "PQ"
 	}
-	l.proxy.access.Add(r)
+	l.tell(r)
 }

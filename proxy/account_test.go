@@ -183,8 +183,8 @@ func TestAccessLogTellsHowLongThingsTook(t *testing.T) {
 		io.WriteString(c, "k")
 		io.Copy(io.Discard, c)
 	}, func(b *bubble) {
-		b.proxy.access = accesslog.New(accesslog.Config{File: file, Format: accesslog.JSON}, b.proxy.log)
-		for _, u := range b.proxy.upstreams {
+		b.proxy.access.Store(accesslog.New(accesslog.Config{File: file, Format: accesslog.JSON}, b.proxy.log))
+		for _, u := range *b.proxy.upstreams.Load() {
 			connect := u.dialTo
 			u.dialTo = func(ctx context.Context, addr string, limit time.Duration) (net.Conn, error) {
 				time.Sleep(200 * time.Millisecond)
@@ -204,7 +204,7 @@ func TestAccessLogTellsHowLongThingsTook(t *testing.T) {
 		b.listener.sessions.wait()
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
-		_ = b.proxy.access.Run(ctx)
+		_ = b.proxy.access.Load().Run(ctx)
 	})
 	lines := readLog(t, file)
 	if len(lines) != 2 {

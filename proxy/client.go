@@ -22,6 +22,7 @@ type client struct {
 	local    netip.AddrPort // what the peer has connected to
 	trusted  bool
 	served   int    // requests answered
+	last     bool   // no request after this one
 	session  string // version and cipher suite of TLS, for the access log; empty before it was needed
 	name     string // of the server that the client asked for by TLS
 	https    bool
@@ -87,6 +88,7 @@ func (c *client) serve() {
 		}
 		if c.served > 0 {
 			l.busy(1)
+			c.adopt()
 		}
 		keep := c.request()
 		l.busy(-1)
@@ -116,7 +118,7 @@ func (c *client) await() bool {
 	c.in.arm(time.Now(), cfg.IdleTimeout)
 	// The order matters: whoever drains sets draining first and then looks at idle.
 	c.idle.Store(true)
-	if c.listener.proxy.draining.Load() {
+	if c.listener.draining() {
 		_ = c.in.SetReadDeadline(past())
 	}
 	err := c.in.fill()
@@ -222,7 +224,7 @@ func (c *client) refuse(w *work, status int, reason string) {
 
 // answer sends an error page for a request whose body was read. It reports whether the connection can go on.
 func (c *client) answer(w *work, status int, reason string) bool {
-	keep := w.keep && w.minor > 0 && !c.listener.proxy.ending()
+	keep := w.keep && w.minor > 0 && !c.ending()
 	if w.grpc {
 		w.out = appendGRPCAnswer(w.out[:0], w.grpcStatus(status), reason, !keep)
 	} else {

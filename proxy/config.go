@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tandem-lb/tandem/proxy/accesslog"
+	"github.com/tandem-lb/tandem/proxy/pool"
 	"github.com/tandem-lb/tandem/proxy/route"
 )
 
@@ -91,6 +92,9 @@ type ErrorPage struct {
 	Statuses []int
 	File     string
 }
+
+// Pools finds pools by name, nil if there is none.
+type Pools interface{ Pool(name string) *pool.Pool }
 
 // Config is the whole of the forwarding part.
 type Config struct {

@@ -11,8 +11,12 @@ var errNoDatagrams = errors.New("there are no datagrams here")
 
 // newRelay returns what serves a udp listener.
 func (l *listener) newRelay() *udp.Relay {
-	return udp.New(udp.Config{
+	return udp.New(l.datagrams(), l.pool, l.log)
+}
+
+func (l *listener) datagrams() udp.Config {
+	return udp.Config{
 		Bind: l.cfg.Bind, Idle: l.cfg.IdleTimeout, Responses: l.cfg.Responses, MaxFlows: l.cfg.MaxConns,
 		Admit: l.admitFlow, Left: l.flowLeft,
-	}, l.pool, l.log)
+	}
 }

@@ -18,7 +18,7 @@ func (c *client) exchange(w *work, size int) bool {
 	w.began = time.Now()
 	w.head, w.again, w.minor = r.IsHead(), r.Idempotent(), r.Minor
 	w.wantsMore = r.Keep
-	w.keep = r.Keep && !c.listener.proxy.ending()
+	w.keep = r.Keep && !c.ending()
 	if c.listener.log.IsDebug() {
 		w.what = string(r.Method) + " " + string(r.Target)
 	}
@@ -144,7 +144,7 @@ func (c *client) fail(w *work, bodyRead bool, status int, reason string) bool {
 // connection returns a connection to b: one that has been used, if there is one and new is not asked for. last says that there
 // is no other backend to turn to.
 func (c *client) connection(w *work, b *pool.Backend, fresh, last bool) (*backendConn, error) {
-	u := c.listener.proxy.upstreams[b]
+	u := c.listener.proxy.upstream(w.way.pool, b)
 	if !fresh && u.origin == proxyheader.None {
 		if conn := u.get(); conn != nil {
 			return conn, nil

@@ -125,7 +125,7 @@ func TestIdleBackendConnectionsAreInTheBudget(t *testing.T) {
 	l := newLab(t, ListenerConfig{Protocol: HTTP}, web(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok") }))
 	l.talk("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
 	eventually(t, "one idle connection is counted", func() bool { return l.proxy.budget.Used() == 1 })
-	for _, u := range l.proxy.upstreams {
+	for _, u := range *l.proxy.upstreams.Load() {
 		u.tidy(time.Time{})
 	}
 	if n := l.proxy.budget.Used(); n != 0 {

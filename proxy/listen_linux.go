@@ -94,6 +94,21 @@ func prepare(fd int, network string, cfg ListenerConfig) error {
 	return nil
 }
 
+// setStall gives a listening socket the time limits of a listener, for the connections to come.
+func setStall(s io.Closer, cfg ListenerConfig) {
+	l, ok := s.(*net.TCPListener)
+	if !ok {
+		return
+	}
+	raw, err := l.SyscallConn()
+	if err != nil {
+		return
+	}
+	_ = raw.Control(func(fd uintptr) {
+		_ = unix.SetsockoptInt(int(fd), unix.SOL_TCP, unix.TCP_USER_TIMEOUT, stall(cfg))
+	})
+}
+
 // fillDescriptors takes all descriptors below a high one, as far as the limit allows, and returns what gives
 // them back. Others who open something meanwhile get a higher one, which does no harm.
 func fillDescriptors() (release func()) {

@@ -1,32 +1,21 @@
 package proxy
 
 import (
-	"context"
 	"errors"
-	"io"
 	"net"
 	"net/netip"
-	"sync"
 	"sync/atomic"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/tandem-lb/tandem/proxy/accesslog"
 	"github.com/tandem-lb/tandem/proxy/limit"
 	"github.com/tandem-lb/tandem/proxy/pool"
 	"github.com/tandem-lb/tandem/proxy/route"
 	"github.com/tandem-lb/tandem/proxy/sni"
 	"github.com/tandem-lb/tandem/proxy/udp"
-)
-
-const (
-	// reopen is how long a listener that could not open waits before it tries again.
-	reopen = time.Second
-	// lookAgain is after how many attempts the holder of a taken port is looked up again, which
-	// costs a walk through /proc.
-	lookAgain = 30
 )
 
 // ListenerStatus describes one listener at one moment.
@@ -45,55 +34,56 @@ type ListenerStatus struct {
 	Datagrams udp.Stats
 }
 
+// listener is one of the configuration: what is done with clients. A reload puts another one in its place, at the same door; who has begun by
+// the old one ends by it.
 type listener struct {
-	proxy *Proxy
-	cfg   ListenerConfig
-	pool  *pool.Pool   // nil if routes answer everything, or other names than those of passthrough are refused
-	table *route.Table // nil without routes
-	ways  []way        // of the routes, and the listener's own
-	pages map[int]page // of errors, by status
-	log   hclog.Logger
-	tls   *termination          // nil: plain
-	names sni.Names[*pool.Pool] // of passthrough
+	*door
+	*tally
+	proxy   *Proxy
+	cfg     ListenerConfig
+	pool    *pool.Pool   // nil if routes answer everything, or other names than those of passthrough are refused
+	table   *route.Table // nil without routes
+	ways    []way        // of the routes, and the listener's own
+	pages   map[int]page // of errors, by status
+	log     hclog.Logger
+	tls     *termination          // nil: plain
+	names   sni.Names[*pool.Pool] // of passthrough
+	clients *limit.Clients
+}
 
-	visits visits
-	relay  *udp.Relay // of a udp listener, else nil
+// tally counts, as long as there is a listener of the name.
+type tally struct {
 	// headerless are refused connections from proxies that should send a PROXY header.
 	headerless sampled
 	refusals   sampled
 	refused    atomic.Uint64
-	clients    *limit.Clients
-
-	sessions sessions
-	accepted atomic.Uint64
-	active   atomic.Int64
-	open     atomic.Int64 // connections
-
-	mu  sync.Mutex // guards what follows
-	up  bool
-	err string
+	accepted   atomic.Uint64
+	active     atomic.Int64
+	open       atomic.Int64 // connections
 }
 
 func newListener(p *Proxy, cfg ListenerConfig, table *route.Table, ways []way) *listener {
-	l := &listener{proxy: p, cfg: cfg, pool: ways[len(ways)-1].pool, table: table, ways: ways, log: p.log.With("listener", cfg.Name)}
-	l.readPages()
-	l.look()
+	l := &listener{
+		tally: &tally{}, proxy: p, cfg: cfg, pool: ways[len(ways)-1].pool, table: table, ways: ways, log: p.log.With("listener", cfg.Name),
+		clients: cfg.clients(),
+	}
 	if cfg.TLS != nil {
 		l.tls = newTermination(cfg, p.key, l.log)
-	}
-	l.clients = cfg.clients()
-	if cfg.Protocol == UDP {
-		l.relay = l.newRelay()
 	}
 	return l
 }
 
+// furnish reads the files that answers are made of, which are done without if need be.
+func (l *listener) furnish() {
+	l.readPages()
+	l.look()
+}
+
 func (l *listener) snapshot() ListenerStatus {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	up, reason := l.door.state()
 	s := ListenerStatus{
 		Name: l.cfg.Name, Bind: l.cfg.Bind, Protocol: l.cfg.Protocol, Pool: l.cfg.Pool,
-		Open: l.up, Error: l.err,
+		Open: up, Error: reason,
 		Accepted: l.accepted.Load(), Active: int(l.active.Load()), Sessions: int(l.open.Load()),
 		Refused: l.refused.Load(),
 	}
@@ -104,52 +94,6 @@ func (l *listener) snapshot() ListenerStatus {
 	return s
 }
 
-// run keeps the listener open until ctx is done. s and err are what the first attempt to open it gave.
-func (l *listener) run(ctx context.Context, s io.Closer, err error) {
-	for attempt := 0; ; attempt++ {
-		if err == nil && l.tls != nil {
-			if err = l.tls.load(time.Now()); err != nil {
-				_ = s.Close()
-			}
-		}
-		if err == nil {
-			l.set(true, "")
-			l.log.Info("listening", "addr", l.cfg.Bind)
-			attempt = 0
-			err = l.serve(ctx, s)
-			l.set(false, "")
-		}
-		if ctx.Err() != nil {
-			return
-		}
-		l.failed(err, attempt)
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(reopen):
-		}
-		s, err = l.reopen(ctx)
-	}
-}
-
-// reopen opens the listener again, once it is known that its files and the address can be had.
-func (l *listener) reopen(ctx context.Context) (io.Closer, error) {
-	if l.tls != nil {
-		if err := l.tls.load(time.Now()); err != nil {
-			return nil, err
-		}
-	}
-	if l.proxy.listen == nil {
-		probe, err := open(ctx, l.cfg)
-		if err != nil {
-			return nil, err
-		}
-		_ = probe.Close()
-	}
-	sockets, errs := l.proxy.openThese(ctx, l.cfg)
-	return sockets[0], errs[0]
-}
-
 // failed tells why the listener is not open, when that is news.
 func (l *listener) failed(err error, attempt int) {
 	reason := err.Error()
@@ -157,10 +101,7 @@ func (l *listener) failed(err error, attempt int) {
 		reason += ": needs CAP_NET_BIND_SERVICE for ports below 1024"
 	}
 	if errors.Is(err, unix.EADDRINUSE) {
-		l.mu.Lock()
-		known := l.err
-		l.mu.Unlock()
-		if known != "" && attempt%lookAgain != 0 {
+		if _, known := l.state(); known != "" && attempt%lookAgain != 0 {
 			return
 		}
 		if holder := portHolder(l.cfg.Protocol, l.cfg.Bind); holder != "" {
@@ -169,55 +110,6 @@ func (l *listener) failed(err error, attempt int) {
 	}
 	if l.set(false, reason) {
 		l.log.Error("listener could not open", "addr", l.cfg.Bind, "err", reason)
-	}
-}
-
-// set records whether the listener is open and reports whether that is news.
-func (l *listener) set(up bool, reason string) bool {
-	l.mu.Lock()
-	news := l.up != up || l.err != reason
-	l.up, l.err = up, reason
-	l.mu.Unlock()
-	if news {
-		l.proxy.poke()
-	}
-	return news
-}
-
-// serve accepts until ctx is done or the socket is broken.
-func (l *listener) serve(ctx context.Context, socket io.Closer) error {
-	if s, ok := socket.(*udp.Socket); ok {
-		return l.relay.Run(ctx, s)
-	}
-	s := socket.(net.Listener)
-	stop := context.AfterFunc(ctx, func() { _ = s.Close() })
-	defer stop()
-	defer s.Close()
-	var backOff time.Duration
-	for {
-		conn, err := s.Accept()
-		switch {
-		case err == nil:
-			if backOff > 0 {
-				backOff = 0
-				l.log.Info("accepting again")
-			}
-			if peer := peerOf(conn); !l.visits.is(conn, peer) {
-				l.admit(conn, peer)
-			}
-		case errors.Is(err, net.ErrClosed):
-			return err
-		default:
-			// Nearly always no descriptors or no memory. The clients wait in the backlog.
-			if backOff == 0 {
-				l.log.Warn("accepting failed, clients wait", "err", err)
-			}
-			backOff = min(max(2*backOff, 5*time.Millisecond), 500*time.Millisecond)
-			select {
-			case <-ctx.Done():
-			case <-time.After(backOff):
-			}
-		}
 	}
 }
 
@@ -277,7 +169,19 @@ func (l *listener) session(conn net.Conn, peer, local netip.AddrPort) (session, 
 }
 
 // logs reports whether the access log is told of what happens here.
-func (l *listener) logs() bool { return l.proxy.access != nil && !l.cfg.NoAccessLog }
+func (l *listener) logs() bool { return l.proxy.access.Load() != nil && !l.cfg.NoAccessLog }
+
+func (l *listener) tell(r *accesslog.Record) {
+	if a := l.proxy.access.Load(); a != nil {
+		a.Add(r)
+	}
+}
+
+// draining reports whether http connections end when they have nothing in hand.
+func (l *listener) draining() bool { return l.proxy.draining.Load() || l.leaving.Load() }
+
+// ending reports whether http connections end with their next answer.
+func (l *listener) ending() bool { return l.draining() || l.proxy.closing.Load() }
 
 // busy counts what clients wait for.
 func (l *listener) busy(n int64) {

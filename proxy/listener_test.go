@@ -77,6 +77,7 @@ func TestPortThatNeedsACapabilityIsToldSo(t *testing.T) {
 	} {
 		p := &Proxy{changed: make(chan struct{}, 1), log: hclog.NewNullLogger()}
 		l := newListener(p, ListenerConfig{Bind: netip.MustParseAddrPort(tt.bind)}, nil, make([]way, 1))
+		newDoor(l)
 		l.failed(fmt.Errorf("bind: %w", unix.EACCES), 0)
 		if got := l.snapshot().Error; got != tt.want {
 			t.Errorf("%s: %q, want %q", tt.bind, got, tt.want)

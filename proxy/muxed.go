@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/tandem-lb/tandem/proxy/mux"
-	"github.com/tandem-lb/tandem/proxy/pool"
 )
 
 const (
@@ -98,8 +97,8 @@ func detailed(err, otherwise error) error {
 }
 
 // protocolOf is what TLS is to offer to the backends of a pool.
-func protocolOf(p *pool.Pool) []string {
-	if p.HTTP2() {
+func protocolOf(http2 bool) []string {
+	if http2 {
 		return []string{"h2"}
 	}
 	return nil

@@ -61,7 +61,7 @@ func TestARouteIsSwitchedByAFile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "maintenance")
 	cfg := ListenerConfig{Protocol: HTTP, Routes: []route.Config{{Name: "m", While: file, Respond: &route.Respond{Status: 503, Body: []byte("soon")}}}}
 	l := newLabOn(t, cfg, echo(t, "web"))
-	front := l.proxy.listeners[0]
+	front := l.proxy.listeners()[0]
 	for i, want := range []string{"200", "503", "200"} {
 		switch i {
 		case 1:

@@ -21,7 +21,7 @@ var (
 )
 
 // nameServers makes the table of passthrough.
-func (l *listener) nameServers(pools *pool.Set) error {
+func (l *listener) nameServers(pools Pools) error {
 	var errs []error
 	for _, n := range l.cfg.Names {
 		to := pools.Pool(n.Pool)

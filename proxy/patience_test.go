@@ -39,7 +39,7 @@ func TestHangingConnectIsLeftForAnotherBackend(t *testing.T) {
 			client, far := newDuplex()
 			defer far.Close()
 			began := time.Now()
-			conn, lease, err := newTunnel(p.listeners[0], client, netip.AddrPort{}).connect(pools.Pool("web"))
+			conn, lease, err := newTunnel(p.listeners()[0], client, netip.AddrPort{}).connect(pools.Pool("web"))
 			if err == nil {
 				lease.Done(nil)
 				conn.Close()

@@ -20,17 +20,25 @@ import (
 
 // Proxy is all listeners with the sessions of their clients.
 type Proxy struct {
-	drain     time.Duration
+	drain     atomic.Int64                                                // how long sessions may go on
 	key       []byte                                                      // the cluster's
 	listen    func(context.Context, netip.AddrPort) (net.Listener, error) // nil: TCP sockets
 	log       hclog.Logger
-	listeners []*listener
-	upstreams map[*pool.Backend]*upstream // read only after New
-	outward   []*outward                  // so, too
+	dialTo    func(context.Context, netip.AddrPort) (net.Conn, error) // nil: TCP
+	front     atomic.Pointer[[]*listener]
+	upstreams atomic.Pointer[map[*pool.Backend]*upstream]
 	buffers   buffers
-	works     sync.Pool      // of *work
-	access    *accesslog.Log // nil without one
-	budget    *limit.Budget  // of descriptors
+	works     sync.Pool                     // of *work
+	access    atomic.Pointer[accesslog.Log] // nil without one
+	budget    *limit.Budget                 // of descriptors
+	partings  partings
+
+	reaching sync.Mutex          // held while upstreams are changed; guards outward
+	outward  map[string]*outward // by pool
+	life     sync.Mutex          // held while a reload is committed; guards running and accessing
+	running  *running            // nil before Run, and when it ends
+	settled  Config              // as of the newest reload; guarded by life
+	stopLog  context.CancelFunc  // of access; guarded by life
 
 	active   atomic.Int64
 	accepted atomic.Uint64
@@ -51,23 +59,46 @@ type Proxy struct {
 
 // New returns a proxy for the listeners of cfg, which opens none of them yet. The error names every
 // listener that cannot be served.
-func New(cfg Config, pools *pool.Set, log hclog.Logger) (*Proxy, error) {
+func New(cfg Config, pools Pools, log hclog.Logger) (*Proxy, error) {
 	p := &Proxy{
-		drain: cfg.Drain, key: cfg.Key, listen: cfg.Listen, log: log, upstreams: make(map[*pool.Backend]*upstream), budget: descriptors(),
+		key: cfg.Key, listen: cfg.Listen, dialTo: cfg.Dial, log: log, budget: descriptors(), outward: make(map[string]*outward),
 		changed: make(chan struct{}, 1),
-		stop:    make(chan struct{}), cut: make(chan struct{}), done: make(chan struct{}),
+		stop:    make(chan struct{}), cut: make(chan struct{}), done: make(chan struct{}), settled: cfg,
 	}
-	if p.drain == 0 {
-		p.drain = defaultDrain
-	}
+	p.setDrain(cfg.Drain)
 	if cfg.AccessLog.File != "" {
-		p.access = accesslog.New(cfg.AccessLog, log)
+		p.access.Store(accesslog.New(cfg.AccessLog, log))
 	}
 	p.works.New = func() any { return newWork() }
 	p.dialing, p.hangUp = context.WithCancel(context.Background())
+	p.upstreams.Store(&map[*pool.Backend]*upstream{})
+	front, err := p.newFront(cfg.Listeners, pools)
+	for _, l := range front {
+		newDoor(l)
+		l.furnish()
+		for _, backends := range l.pools() {
+			for _, b := range backends.Backends() {
+				p.upstream(backends, b)
+			}
+		}
+	}
+	p.front.Store(&front)
+	return p, err
+}
+
+func (p *Proxy) setDrain(d time.Duration) {
+	if d == 0 {
+		d = defaultDrain
+	}
+	p.drain.Store(int64(d))
+}
+
+// newFront makes listeners of what is configured. The error names every one that cannot be served.
+func (p *Proxy) newFront(cfgs []ListenerConfig, pools Pools) ([]*listener, error) {
+	var front []*listener
 	var errs []error
 	names := make(map[string]bool)
-	for _, lc := range cfg.Listeners {
+	for _, lc := range cfgs {
 		lc = lc.withDefaults()
 		table, ways, err := newWays(&lc, pools)
 		switch {
@@ -83,33 +114,14 @@ func New(cfg Config, pools *pool.Set, log hclog.Logger) (*Proxy, error) {
 		}
 		names[lc.Name] = true
 		l := newListener(p, lc, table, ways)
-		p.listeners = append(p.listeners, l)
+		front = append(front, l)
 		errs = append(errs, l.nameServers(pools))
-		for _, backends := range l.pools() {
-			p.reach(backends, &lc, cfg.Dial)
-		}
 	}
-	return p, errors.Join(errs...)
+	return front, errors.Join(errs...)
 }
 
-// reach makes what is kept for the backends of a pool, unless it is there.
-func (p *Proxy) reach(backends *pool.Pool, lc *ListenerConfig, dial func(context.Context, netip.AddrPort) (net.Conn, error)) {
-	var secure *outward
-	for _, b := range backends.Backends() {
-		if p.upstreams[b] != nil {
-			continue
-		}
-		if cfg := backends.TLS(); cfg != nil && secure == nil {
-			secure = newOutward(*cfg, protocolOf(backends), p.log.With("pool", backends.Name()))
-			p.outward = append(p.outward, secure)
-		}
-		p.upstreams[b] = newUpstream(p, backends, b, dial)
-		p.upstreams[b].tls = secure
-		if backends.HTTP2() && lc.Protocol == HTTP {
-			p.upstreams[b].mux = p.upstreams[b].newMux()
-		}
-	}
-}
+// listeners are those of now.
+func (p *Proxy) listeners() []*listener { return *p.front.Load() }
 
 // Run opens the listeners and serves their clients until ctx is done or Shutdown is called; then it stops
 // accepting, lets sessions go on for as long as the drain allows, cuts the rest, and returns nil when all have
@@ -120,38 +132,19 @@ func (p *Proxy) Run(ctx context.Context) error {
 	accepting, stopAccepting := context.WithCancel(ctx)
 	defer stopAccepting()
 
-	var accept, rest sync.WaitGroup
-	sockets, errs := p.open(accepting)
-	for i, l := range p.listeners {
-		accept.Go(func() { l.run(accepting, sockets[i], errs[i]) })
-	}
-	tidying, stopTidying := context.WithCancel(context.WithoutCancel(ctx)) // goes on while sessions drain
-	defer rest.Wait()
-	defer stopTidying()
-	rest.Go(func() { p.tidy(tidying) })
-	rest.Go(func() { p.watchFiles(tidying) })
-	if p.access != nil {
-		rest.Go(func() { _ = p.access.Run(tidying) }) // it has no error to tell
-	}
-
+	r := p.begin(ctx, accepting)
+	defer r.rest.Wait()
+	defer r.stopTidying()
 	select {
 	case <-ctx.Done():
 	case <-p.stop:
 	}
 	p.draining.Store(true)
+	p.endReloads()
 	stopAccepting()
-	accept.Wait()
+	r.accept.Wait()
 	p.drainSessions(ctx)
 	return nil
-}
-
-// open opens all listeners.
-func (p *Proxy) open(ctx context.Context) ([]io.Closer, []error) {
-	cfgs := make([]ListenerConfig, len(p.listeners))
-	for i, l := range p.listeners {
-		cfgs[i] = l.cfg
-	}
-	return p.openThese(ctx, cfgs...)
 }
 
 func (p *Proxy) openThese(ctx context.Context, cfgs ...ListenerConfig) ([]io.Closer, []error) {
@@ -175,11 +168,11 @@ func (p *Proxy) openThese(ctx context.Context, cfgs ...ListenerConfig) ([]io.Clo
 func (p *Proxy) drainSessions(ctx context.Context) {
 	ended := make(chan struct{})
 	go func() {
-		for _, l := range p.listeners {
-			l.sessions.drain()
+		for _, d := range p.allDoors() {
+			d.sessions.drain()
 		}
-		for _, l := range p.listeners {
-			l.sessions.wait()
+		for _, d := range p.allDoors() {
+			d.sessions.wait()
 		}
 		close(ended)
 	}()
@@ -191,7 +184,7 @@ func (p *Proxy) drainSessions(ctx context.Context) {
 			return
 		case <-told:
 			told = nil
-			timer := time.NewTimer(max(p.drain, 0))
+			timer := time.NewTimer(p.patience())
 			defer timer.Stop()
 			limit = timer.C
 		case <-limit:
@@ -208,8 +201,8 @@ func (p *Proxy) drainSessions(ctx context.Context) {
 func (p *Proxy) cutSessions() {
 	p.hangUp()
 	n := 0
-	for _, l := range p.listeners {
-		n += l.sessions.cut()
+	for _, d := range p.allDoors() {
+		n += d.sessions.cut()
 	}
 	if n > 0 {
 		p.log.Warn("sessions cut, for the drain took too long", "sessions", n)
@@ -234,9 +227,6 @@ func (p *Proxy) Shutdown(ctx context.Context) error {
 // anew: towards another node, if the VIP has moved meanwhile. Clients are still accepted and served.
 func (p *Proxy) SetClosing(on bool) { p.closing.Store(on) }
 
-// ending reports whether http connections end with their next answer.
-func (p *Proxy) ending() bool { return p.draining.Load() || p.closing.Load() }
-
 // Active counts what clients wait for now, on all listeners: TCP sessions, HTTP requests, and connections that have
 // not had their first answer. Kept-alive HTTP connections between requests do not count. It is cheap.
 func (p *Proxy) Active() int { return int(p.active.Load()) }
@@ -257,8 +247,9 @@ func (p *Proxy) poke() {
 
 // Snapshot describes every listener, in the order of the configuration.
 func (p *Proxy) Snapshot() []ListenerStatus {
-	out := make([]ListenerStatus, 0, len(p.listeners))
-	for _, l := range p.listeners {
+	front := p.listeners()
+	out := make([]ListenerStatus, 0, len(front))
+	for _, l := range front {
 		out = append(out, l.snapshot())
 	}
 	return out

@@ -37,7 +37,7 @@ func (c *client) relay(w *work, conn *backendConn) (v verdict, reusable bool, er
 	}
 	// An answer that comes while the request is still being sent ends it: what is left of it could not be told from the next.
 	early := !c.bodySent(w)
-	keep := w.keep && to != byClose && !early && !c.listener.proxy.ending()
+	keep := w.keep && to != byClose && !early && !c.ending()
 	w.out = appendResponse(w.out[:0], w, conn.upstream.backend, to, keep)
 	w.begun = false
 	if err := c.relayBody(w, conn, from, to); err != nil {

@@ -52,7 +52,7 @@ type way struct {
 }
 
 // newWays compiles the routes of a listener. The last way is that of a request for which no route is.
-func newWays(cfg *ListenerConfig, pools *pool.Set) (*route.Table, []way, error) {
+func newWays(cfg *ListenerConfig, pools Pools) (*route.Table, []way, error) {
 	own := way{pool: pools.Pool(cfg.Pool), limits: cfg.limits()}
 	var table *route.Table
 	var ways []way
@@ -179,7 +179,7 @@ func (c *client) respond(w *work) bool {
 // go on, which it cannot with a body of the request unread.
 func (c *client) answerHeader(w *work, status int, body []byte) bool {
 	w.out = append(w.out, w.way.response.Lines()...)
-	keep := w.keep && !w.req.HasBody() && !c.listener.proxy.ending()
+	keep := w.keep && !w.req.HasBody() && !c.ending()
 	w.out = appendConnection(w.out, w, keep)
 	w.out = append(w.out, "\r\n"...)
 	if !w.head {

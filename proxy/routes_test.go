@@ -217,7 +217,7 @@ func TestRequestsWithoutRoutesAllocateNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	near, _ := net.Pipe()
-	c := newClient(l.listeners[0], near, netip.MustParseAddrPort("192.0.2.1:1"))
+	c := newClient(l.listeners()[0], near, netip.MustParseAddrPort("192.0.2.1:1"))
 	w := newWork()
 	header := []byte("GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: b\r\n\r\n")
 	if n := testing.AllocsPerRun(100, func() {

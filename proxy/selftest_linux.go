@@ -69,7 +69,7 @@ func (p *Proxy) Test(ctx context.Context, here func(netip.Addr) bool) error {
 		return nil
 	}
 	away := false
-	for _, l := range p.listeners {
+	for _, l := range p.listeners() {
 		a := l.cfg.Bind.Addr()
 		switch {
 		case !l.snapshot().Open, l.relay != nil:

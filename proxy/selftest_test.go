@@ -36,7 +36,7 @@ func TestSelfTestIsNoClient(t *testing.T) {
 		if n := l.proxy.Accepted(); n != 0 {
 			t.Errorf("%s: %d visits of its own counted as clients", protocol, n)
 		}
-		if n := l.proxy.listeners[0].visits.pending.Load(); n != 0 {
+		if n := l.proxy.listeners()[0].visits.pending.Load(); n != 0 {
 			t.Errorf("%s: %d visits are still expected", protocol, n)
 		}
 		c := l.dial() // a client beside it is served
@@ -62,7 +62,7 @@ func TestSelfTestNoticesWhoDoesNotAccept(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p.listeners[0].set(true, "")
+		p.listeners()[0].set(true, "")
 		return p
 	}
 	p := stuck(addrOf(s))
@@ -70,7 +70,7 @@ func TestSelfTestNoticesWhoDoesNotAccept(t *testing.T) {
 	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "front: connected, but not accepted") {
 		t.Errorf("Test = %v", err)
 	}
-	if n := p.listeners[0].visits.pending.Load(); n != 0 {
+	if n := p.listeners()[0].visits.pending.Load(); n != 0 {
 		t.Errorf("%d visits are still expected", n)
 	}
 	if err := test(t, stuck(freeAddr(t)), 10*time.Second, here); !errors.Is(err, unix.ECONNREFUSED) {

@@ -43,6 +43,12 @@ func (ss *sessions) remove(s session) {
 	ss.mu.Unlock()
 }
 
+func (ss *sessions) empty() bool {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	return len(ss.all) == 0
+}
+
 func (ss *sessions) list() []session {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()

@@ -55,8 +55,8 @@ func inBubble(t *testing.T, cfg ListenerConfig, backend func(*duplex), story fun
 		if err != nil {
 			t.Fatal(err)
 		}
-		b.listener = b.proxy.listeners[0]
-		for _, u := range b.proxy.upstreams {
+		b.listener = b.proxy.listeners()[0]
+		for _, u := range *b.proxy.upstreams.Load() {
 			u.dialTo = func(context.Context, string, time.Duration) (net.Conn, error) {
 				near, far := newDuplex()
 				b.rest.Go(func() { defer far.Close(); backend(far) })
@@ -65,7 +65,7 @@ func inBubble(t *testing.T, cfg ListenerConfig, backend func(*duplex), story fun
 		}
 		story(b)
 		b.listener.sessions.wait()
-		for _, u := range b.proxy.upstreams {
+		for _, u := range *b.proxy.upstreams.Load() {
 			u.tidy(time.Time{})
 		}
 		b.rest.Wait()
@@ -327,7 +327,7 @@ func TestUnusedBackendConnectionsAreClosed(t *testing.T) {
 		b.listener.sessions.wait()
 		ctx, cancel := context.WithCancel(context.Background())
 		b.rest.Go(func() { b.proxy.tidy(ctx) })
-		u := b.proxy.upstreams[b.pools.Pool("web").Backends()[0]]
+		u := (*b.proxy.upstreams.Load())[b.pools.Pool("web").Backends()[0]]
 		count := func() int { u.mu.Lock(); defer u.mu.Unlock(); return len(u.idle) }
 		if n := count(); n != 1 {
 			t.Errorf("%d idle connections after a request, want 1", n)

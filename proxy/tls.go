@@ -148,12 +148,12 @@ func (p *Proxy) watchFiles(ctx context.Context) {
 func (p *Proxy) lookAtFiles(now time.Time) {
 	p.looking.Lock()
 	defer p.looking.Unlock()
-	for _, l := range p.listeners {
+	for _, l := range p.listeners() {
 		if l.tls != nil {
 			l.tls.look(now)
 		}
 	}
-	for _, o := range p.outward {
+	for _, o := range p.outwards() {
 		o.look(now)
 	}
 }

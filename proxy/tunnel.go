@@ -153,7 +153,7 @@ func (t *tunnel) connect(to *pool.Pool) (net.Conn, pool.Lease, error) {
 			return nil, lease, err
 		}
 		t.tries++
-		conn, err := l.proxy.upstreams[lease.Backend()].dial(t.peer, t.local, n == tries-1 || !to.Spare(n))
+		conn, err := l.proxy.upstream(to, lease.Backend()).dial(t.peer, t.local, n == tries-1 || !to.Spare(n))
 		t.connecting += time.Since(picked)
 		if err == nil {
 			lease.Answered()

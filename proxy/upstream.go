@@ -36,6 +36,7 @@ type upstream struct {
 	origin  proxyheader.Version
 	limit   time.Duration // of connecting, with TLS's handshake
 	tls     *outward      // nil: plain
+	leaving atomic.Bool   // nothing is kept for later
 	mux     *mux.Set      // nil: HTTP/1.1
 	// distrusted: the last handshake failed.
 	distrusted atomic.Bool
@@ -157,7 +158,7 @@ func (u *upstream) put(b *backendConn, now time.Time) {
 	b.release()
 	u.mu.Lock()
 	// A connection that began with a PROXY header belongs to that client.
-	full := u.mux != nil || len(u.idle) >= maxIdle || u.proxy.draining.Load() || u.origin != proxyheader.None ||
+	full := u.mux != nil || len(u.idle) >= maxIdle || u.leaving.Load() || u.proxy.draining.Load() || u.origin != proxyheader.None ||
 		u.proxy.budget.Take(1) != nil
 	if !full {
 		u.idle = append(u.idle, b)
@@ -203,22 +204,21 @@ func (p *Proxy) tidy(ctx context.Context) {
 	for {
 		select {
 		case now := <-tick.C:
-			for _, u := range p.upstreams {
+			for _, u := range *p.upstreams.Load() {
 				u.tidy(now)
 				if u.mux != nil {
 					u.mux.Look(now)
 				}
 			}
-			for _, l := range p.listeners {
+			for _, l := range p.listeners() {
 				l.look()
 			}
+			p.partings.look(now)
 		case <-ctx.Done():
-			for _, u := range p.upstreams {
-				u.tidy(time.Time{})
-				if u.mux != nil {
-					u.mux.Close()
-				}
+			for _, u := range *p.upstreams.Load() {
+				u.close()
 			}
+			p.partings.end()
 			return
 		}
 	}

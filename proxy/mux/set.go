@@ -109,6 +109,13 @@ func (s *Set) Look(now time.Time) {
 	})
 }
 
+// Empty reports whether there is no connection.
+func (s *Set) Empty() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns)+s.dialing == 0
+}
+
 // Close ends all connections, opens no more, and returns when what they have started has ended.
 func (s *Set) Close() {
 	s.mu.Lock()

@@ -56,7 +56,9 @@ func (b *Backend) available() bool {
 }
 
 // fine is available for who holds mu.
-func (b *Backend) fine() bool { return b.State() != Down && b.order.Admin == Ready && !b.sentence.out }
+func (b *Backend) fine() bool {
+	return b.State() != Down && b.order.Admin == Ready && !b.sentence.out && !b.awaited
+}
 
 // member is what decides whether the backend is in rotation. One that an operator has taken out is never forced to serve: it
 // is shown as what is never forced, a backup that is not available.
@@ -69,13 +71,13 @@ func (b *Backend) member() member {
 // shut reports whether the backend takes nothing at all, and its sessions end. An ejected one keeps them: whoever still gets
 // answers shall have them. The caller holds mu.
 func (b *Backend) shut() bool {
-	return b.order.Admin == Maint || b.State() == Down && !b.serves.Load()
+	return b.closed || b.order.Admin == Maint || b.State() == Down && !b.serves.Load()
 }
 
 // SetAdmin puts an operator's order in the place of the one before, and reports whether there is such a backend. What probes
 // find is recorded all the same and counts again when the word is Ready. Saying the same twice is harmless. It does not block.
 func (s *Set) SetAdmin(pool, backend string, o Order) bool {
-	p := s.byName[pool]
+	p := s.Pool(pool)
 	if p == nil {
 		return false
 	}
@@ -89,7 +91,7 @@ func (s *Set) SetAdmin(pool, backend string, o Order) bool {
 func (p *Pool) order(name string, o Order) (ended []Session, ok bool) {
 	p.changing.Lock()
 	defer p.changing.Unlock()
-	for _, b := range p.backends {
+	for _, b := range p.conf().backends {
 		if b.name != name {
 			continue
 		}
@@ -115,12 +117,17 @@ func (p *Pool) obey(b *Backend, o Order) bool {
 		o.Since = time.Now()
 	}
 	b.order = o
-	b.weight = min(o.Weight, mostWeight)
+	b.weigh()
+	return true
+}
+
+// weigh sets the weight as ordered, or as configured. The caller holds the pool's mu, and b's.
+func (b *Backend) weigh() {
+	b.weight = min(b.order.Weight, mostWeight)
 	if b.weight <= 0 {
 		b.weight = b.configured
 	}
 	b.share = b.weight * scale // one that warms up gets less at the next pick
-	return true
 }
 
 // mostWeight bounds what balancing computes with.
@@ -128,7 +135,8 @@ const mostWeight = 256
 
 // SetLogger has changes that traffic or operators make told; before, they are not. It is called before the pools are used.
 func (s *Set) SetLogger(log hclog.Logger) {
-	for _, p := range s.pools {
+	s.log = log
+	for _, p := range s.now.Load().pools {
 		p.log = log
 	}
 }

@@ -43,17 +43,15 @@ type Session interface{ Reset() }
 type Backend struct {
 	name       string
 	address    netip.AddrPort
-	configured int // its weight
-	index      int
-	keep       bool // sessions survive when it goes down
+	configured int         // its weight; guarded by the pool's mu
+	keep       atomic.Bool // sessions survive when it goes down
 
 	active   atomic.Int64
 	total    atomic.Uint64
 	failures atomic.Uint64
 	state    atomic.Uint32 // a State; written under the pool's mu
 
-	backup bool
-	most   int64  // uses at one time; zero: no bound
+	most   int64  // uses at one time; zero: no bound; guarded by the pool's mu
 	hash   uint64 // of the name
 	cookie string
 
@@ -75,6 +73,9 @@ type Backend struct {
 	since    time.Time
 	sentence sentence
 	order    Order
+	backup   bool
+	awaited  bool // it came by a reload, and no probe has judged it yet
+	closed   bool // it went by a reload, and its time is over
 	sessions map[Session]struct{}
 }
 
@@ -83,9 +84,6 @@ func (b *Backend) Name() string { return b.name }
 
 // Address returns where the backend listens.
 func (b *Backend) Address() netip.AddrPort { return b.address }
-
-// Index returns the backend's place in its pool, from zero; it never changes.
-func (b *Backend) Index() int { return b.index }
 
 // State returns what is known about the backend now.
 func (b *Backend) State() State { return State(b.state.Load()) }
@@ -99,12 +97,9 @@ func (b *Backend) Active() int64 { return b.active.Load() }
 // Attach has s reset when the backend goes down. It returns false, and does nothing, when the backend is
 // down already; the caller then ends s itself.
 func (b *Backend) Attach(s Session) bool {
-	if b.keep {
-		return true
-	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.shut() {
+	if b.shut() && (b.closed || !b.keep.Load()) {
 		return false
 	}
 	b.sessions[s] = struct{}{}
@@ -113,9 +108,6 @@ func (b *Backend) Attach(s Session) bool {
 
 // Detach undoes Attach. Detaching twice is harmless.
 func (b *Backend) Detach(s Session) {
-	if b.keep {
-		return
-	}
 	b.mu.Lock()
 	delete(b.sessions, s)
 	b.mu.Unlock()
@@ -129,16 +121,26 @@ func (b *Backend) set(s State, reason string) bool {
 	if news {
 		b.since = time.Now()
 	}
-	b.reason = reason
+	b.reason, b.awaited = reason, false
 	b.state.Store(uint32(s))
 	return news
+}
+
+// Close ends the sessions of a backend that a reload has taken out of its pool, and keeps new ones out.
+func (b *Backend) Close() {
+	b.mu.Lock()
+	b.closed = true
+	b.mu.Unlock()
+	for _, s := range b.end() {
+		s.Reset()
+	}
 }
 
 // end returns the sessions of a backend that is shut, which end with it.
 func (b *Backend) end() []Session {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.shut() || len(b.sessions) == 0 {
+	if !b.shut() || len(b.sessions) == 0 || b.keep.Load() && !b.closed {
 		return nil
 	}
 	ended := slices.Collect(maps.Keys(b.sessions))

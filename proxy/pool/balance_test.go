@@ -84,7 +84,7 @@ func TestRoundRobinIsExactInEveryRound(t *testing.T) {
 		for round := range 3 {
 			got := sequence(t, p, sum)
 			for i, w := range weights {
-				if n := strings.Count(got, p.backends[i].name); n != w {
+				if n := strings.Count(got, p.Backends()[i].name); n != w {
 					t.Fatalf("weights %v, round %d: %s gives backend %d %d turns, want %d", weights, round, got, i, n, w)
 				}
 			}
@@ -111,7 +111,7 @@ func TestRandomFollowsTheWeights(t *testing.T) {
 	const n = 16000
 	got := sequence(t, p, n)
 	for i, share := range []float64{1. / 8, 2. / 8, 5. / 8} {
-		name := p.backends[i].name
+		name := p.Backends()[i].name
 		near(t, name, strings.Count(got, name), n, share)
 	}
 }
@@ -119,7 +119,7 @@ func TestRandomFollowsTheWeights(t *testing.T) {
 func TestP2CAvoidsTheBusy(t *testing.T) {
 	_, p := of(t, P2C, equal(3))
 	for range 10 {
-		p.backends[0].active.Add(1)
+		p.Backends()[0].active.Add(1)
 	}
 	// With a in every draw of two the loser, it is never picked.
 	if got := sequence(t, p, 300); strings.Contains(got, "a") {
@@ -189,7 +189,7 @@ func TestP2CSharesEvenlyAmongEquals(t *testing.T) {
 	_, p := of(t, P2C, equal(4))
 	const n = 8000
 	got := sequence(t, p, n)
-	for _, b := range p.backends {
+	for _, b := range p.Backends() {
 		near(t, b.name, strings.Count(got, b.name), n, 0.25)
 	}
 }
@@ -217,7 +217,7 @@ func TestPickAllocatesNothing(t *testing.T) {
 				c.BoundedLoad = 150
 			}
 		})
-		tried := p.backends[:1]
+		tried := p.Backends()[:1]
 		if n := testing.AllocsPerRun(100, func() {
 			l, _ := p.Pick(Request{Client: client})
 			l.Answered()
@@ -237,12 +237,12 @@ func TestEveryBalanceLeavesOutTheExcludedTheFullAndTheDown(t *testing.T) {
 		t.Run(string(balance), func(t *testing.T) {
 			s, p := of(t, balance, equal(4), func(c *Config) { c.Backends[2].MaxConns = 1 })
 			s.SetUp("web", "b", false, "refused")
-			full := mustPick(t, p, Request{}, p.backends[0], p.backends[3])
+			full := mustPick(t, p, Request{}, p.Backends()[0], p.Backends()[3])
 			if full.Backend().Name() != "c" {
 				t.Fatalf("picked %s, want c, which alone is left", full.Backend().Name())
 			}
 			for i := range 100 {
-				l := mustPick(t, p, Request{Client: netip.AddrFrom4([4]byte{10, 0, 0, byte(i)})}, p.backends[0])
+				l := mustPick(t, p, Request{Client: netip.AddrFrom4([4]byte{10, 0, 0, byte(i)})}, p.Backends()[0])
 				if got := l.Backend().Name(); got != "d" {
 					t.Fatalf("picked %s, want d: a is excluded, b down, c full", got)
 				}

@@ -46,6 +46,8 @@ type Config struct {
 	Name     string
 	Balance  Balance // zero: RoundRobin
 	Backends []BackendConfig
+	// Unprobed says that nothing probes the backends. Others that come by a reload get traffic when the first probe has found them up.
+	Unprobed bool
 	// ConnectTimeout bounds one attempt to connect to a backend; zero: 1 s. Longer waits for slow
 	// networks, shorter moves on to another backend sooner.
 	ConnectTimeout time.Duration

@@ -63,7 +63,7 @@ func (l Lease) Well() {
 func (p *Pool) blame(l Lease, err error) {
 	b := l.backend
 	// What was begun before the backend was ejected has been paid for.
-	if p.ejection.After < 0 || l.round != b.round.Load() || int(b.streak.Add(1)) < p.ejection.After {
+	if p.conf().ejection.After < 0 || l.round != b.round.Load() || int(b.streak.Add(1)) < p.conf().ejection.After {
 		return
 	}
 	p.changing.Lock()
@@ -74,30 +74,30 @@ func (p *Pool) blame(l Lease, err error) {
 	now := time.Now()
 	b.mu.Lock()
 	s := &b.sentence
-	s.took = s.next(p.ejection, now)
+	s.took = s.next(p.conf().ejection, now)
 	s.out, s.until, s.reason = true, now.Add(s.took), err.Error()
 	b.mu.Unlock()
 	b.round.Add(1)
 	p.plan()
 	p.turn()
-	p.log.Warn("backend ejected", "pool", p.name, "backend", b.name, "failures", p.ejection.After, "for", s.took, "reason", s.reason)
+	p.log.Warn("backend ejected", "pool", p.name, "backend", b.name, "failures", p.conf().ejection.After, "for", s.took, "reason", s.reason)
 }
 
 // spares reports whether the pool can do without b. The caller holds changing.
 func (p *Pool) spares(b *Backend) bool {
 	others := 0
-	for _, o := range p.backends {
+	for _, o := range p.conf().backends {
 		if o != b && o.available() {
 			others++
 		}
 	}
-	return b.available() && others >= max(p.rules.keep, 1)
+	return b.available() && others >= max(p.conf().rules.keep, 1)
 }
 
 // plan notes when the next backend comes back. The caller holds changing.
 func (p *Pool) plan() {
 	var first time.Duration
-	for _, b := range p.backends {
+	for _, b := range p.conf().backends {
 		b.mu.Lock()
 		if at := b.sentence.until.Sub(p.born); b.sentence.out && (first == 0 || at < first) {
 			first = at
@@ -119,11 +119,11 @@ func (p *Pool) readmit() {
 	defer p.changing.Unlock()
 	now := time.Now()
 	changed := false
-	for _, b := range p.backends {
+	for _, b := range p.conf().backends {
 		b.mu.Lock()
 		if b.sentence.out && !now.Before(b.sentence.until) {
 			b.sentence.out, changed = false, true
-			b.streak.Store(int32(p.ejection.After - 1)) //nolint:gosec // a small number of the configuration
+			b.streak.Store(int32(p.conf().ejection.After - 1)) //nolint:gosec // a small number of the configuration
 			p.log.Info("backend back after its ejection", "pool", p.name, "backend", b.name, "after", b.sentence.took)
 		}
 		b.mu.Unlock()

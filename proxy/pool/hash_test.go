@@ -47,7 +47,7 @@ func TestClientsAreSharedByWeight(t *testing.T) {
 				sum += w
 			}
 			for i, w := range weights {
-				name, share := p.backends[i].name, float64(w)/float64(sum)
+				name, share := p.Backends()[i].name, float64(w)/float64(sum)
 				// Nothing is random here, but hashes ought to look so. A table adds a hundredth.
 				if off := math.Abs(float64(got[name]) - n*share); off > 5*math.Sqrt(n*share)+0.01*n*share {
 					t.Errorf("%s, weights %v: %s has %d of %d clients, want %.0f", balance, weights, name, got[name], n, n*share)
@@ -137,7 +137,7 @@ func TestBoundedLoadSendsTheRestElsewhere(t *testing.T) {
 		for range crowd {
 			mustPick(t, p, one)
 		}
-		for _, b := range p.backends {
+		for _, b := range p.Backends() {
 			// ceil(1.25 * 100 / 4) is the most that one may have.
 			if n := b.active.Load(); n > 32 || n < 4 {
 				t.Errorf("%s: %s has %d of %d, want at most 32 and the rest with others", balance, b.name, n, crowd)
@@ -161,7 +161,7 @@ func TestBoundIsByWeight(t *testing.T) {
 	for i := range 400 {
 		mustPick(t, p, Request{Client: clientNo(i)})
 	}
-	if a, b := p.backends[0].active.Load(), p.backends[1].active.Load(); a > 110 || b > 330 {
+	if a, b := p.Backends()[0].active.Load(), p.Backends()[1].active.Load(); a > 110 || b > 330 {
 		t.Errorf("of 400 connections %d and %d, want at most 110 and 330", a, b)
 	}
 }

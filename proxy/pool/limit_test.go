@@ -89,7 +89,7 @@ func TestWhoCannotBeServedUsesNoRoomUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, p, ls := bounded(t, 1, 1, 2)
 		p.mu.Lock()
-		p.queue.waiting.PushBack(&waiter{exclude: p.backends, turn: make(chan turn, 1)})
+		p.queue.waiting.PushBack(&waiter{exclude: p.Backends(), turn: make(chan turn, 1)})
 		p.mu.Unlock()
 		var wg sync.WaitGroup
 		wg.Go(func() {

@@ -26,23 +26,10 @@ const DefaultConnectTimeout = time.Second
 
 // Pool is a set of backends of which one is picked for each connection or request.
 type Pool struct {
-	name      string
-	balance   Balance
-	connect   time.Duration
-	origin    proxyheader.Version
-	http2     bool
-	tls       *TLS
-	bounded   int
-	slowStart time.Duration
-	rules     rules
-	limited   bool // the pool, or some backend, has a bound of uses
-	most      int  // uses of all backends at one time; zero: no bound
-	seed      uint64
-	sticky    sticky
-	backends  []*Backend
-	ejection  Ejection
-	retries   Retries
-	log       hclog.Logger
+	name     string
+	seed     uint64
+	settings atomic.Pointer[settings] // written under changing and mu
+	log      hclog.Logger
 
 	born     time.Time
 	returns  atomic.Int64 // when the next ejected backend comes back, since born; zero: none is out
@@ -58,7 +45,7 @@ type Pool struct {
 	scratch   []*Backend // of Pick
 	turns     uint64     // marks what one Pick has found
 	queue     queue
-	used      int // uses of all backends, where the pool is limited
+	used      int // uses of all backends that began while the pool was limited
 }
 
 // Request is what is known of who needs a backend.
@@ -76,6 +63,7 @@ type Lease struct {
 	pool    *Pool
 	began   time.Time // for P2C only
 	round   uint32    // how often the backend had been ejected
+	counted bool      // in used
 }
 
 // Backend returns the picked backend.
@@ -84,7 +72,7 @@ func (l Lease) Backend() *Backend { return l.backend }
 // Answered tells that the backend has begun to answer, or that the connection is open where answers are not seen. It
 // may be left out.
 func (l Lease) Answered() {
-	if l.pool.balance == P2C {
+	if l.pool.conf().balance == P2C {
 		l.pool.took(l.backend, time.Since(l.began))
 	}
 }
@@ -95,16 +83,16 @@ func (l Lease) Done(err error) {
 	if err != nil {
 		l.backend.failures.Add(1)
 		l.pool.blame(l, err)
-		if l.pool.balance == P2C {
+		if l.pool.conf().balance == P2C {
 			// A backend that fails quickly must not look like one that answers quickly.
-			l.pool.took(l.backend, max(l.pool.connect, time.Since(l.began)))
+			l.pool.took(l.backend, max(l.pool.conf().connect, time.Since(l.began)))
 		}
 	}
-	if !l.pool.limited {
-		l.backend.active.Add(-1) // nobody waits for it, and nobody looks at used
+	if !l.counted && !l.pool.conf().limited {
+		l.backend.active.Add(-1) // nobody waits for it
 		return
 	}
-	l.pool.freed(l.backend)
+	l.pool.freed(l)
 }
 
 // took records how long an answer took.
@@ -119,13 +107,13 @@ func (p *Pool) took(b *Backend, d time.Duration) {
 func (p *Pool) Name() string { return p.name }
 
 // ConnectTimeout bounds one attempt to connect to a backend of this pool.
-func (p *Pool) ConnectTimeout() time.Duration { return p.connect }
+func (p *Pool) ConnectTimeout() time.Duration { return p.conf().connect }
 
 // ProxyProtocol is the version of the PROXY header that connections to backends begin with.
-func (p *Pool) ProxyProtocol() proxyheader.Version { return p.origin }
+func (p *Pool) ProxyProtocol() proxyheader.Version { return p.conf().origin }
 
-// Backends returns the backends in the order of the configuration. The caller must not change the slice.
-func (p *Pool) Backends() []*Backend { return p.backends }
+// Backends returns the backends of now in the order of the configuration. The caller must not change the slice.
+func (p *Pool) Backends() []*Backend { return p.conf().backends }
 
 // Pick chooses a backend in rotation that is not among exclude and counts it as in use. It never blocks for longer than
 // it takes to look at every backend, and allocates nothing. The error is ErrNone or ErrFull.
@@ -134,7 +122,7 @@ func (p *Pool) Pick(r Request, exclude ...*Backend) (Lease, error) {
 		p.readmit()
 	}
 	now := time.Time{}
-	if p.slowStart > 0 || p.balance == P2C {
+	if p.conf().slowStart > 0 || p.conf().balance == P2C {
 		now = time.Now()
 	}
 	p.mu.Lock()
@@ -150,8 +138,11 @@ func (p *Pool) Pick(r Request, exclude ...*Backend) (Lease, error) {
 func (p *Pool) lease(b *Backend, now time.Time) Lease {
 	b.active.Add(1)
 	b.total.Add(1)
-	p.used++
-	return Lease{backend: b, pool: p, began: now, round: b.round.Load()}
+	counted := p.conf().limited
+	if counted {
+		p.used++
+	}
+	return Lease{backend: b, pool: p, began: now, round: b.round.Load(), counted: counted}
 }
 
 // pick chooses a backend. The caller holds mu.
@@ -180,7 +171,7 @@ func (p *Pool) pick(r Request, exclude []*Backend, now time.Time) (*Backend, err
 		}
 		return b, nil
 	}
-	if p.limited {
+	if p.conf().limited {
 		p.scratch = slices.DeleteFunc(p.scratch, (*Backend).full)
 		if len(p.scratch) == 0 {
 			return nil, ErrFull
@@ -201,7 +192,7 @@ func (p *Pool) left(group, exclude []*Backend) {
 
 // choose has the pool's way of balancing choose one of the candidates. whole says that they are all that serve.
 func (p *Pool) choose(candidates []*Backend, client netip.Addr, whole bool, now time.Time) *Backend {
-	switch p.balance {
+	switch p.conf().balance {
 	case LeastConn:
 		return leastConn(candidates)
 	case Random:
@@ -217,12 +208,12 @@ func (p *Pool) choose(candidates []*Backend, client netip.Addr, whole bool, now 
 // byClient chooses by the client's address.
 func (p *Pool) byClient(candidates []*Backend, client netip.Addr, whole bool) *Backend {
 	key, r := hashAddr(p.seed, client), p.rotation
-	if p.bounded > 0 {
-		candidates = loaded(candidates, p.bounded)
+	if p.conf().bounded > 0 {
+		candidates = loaded(candidates, p.conf().bounded)
 		whole = whole && len(candidates) == len(r.serving)
 	}
 	switch {
-	case p.balance == SourceHash || r.table == nil || !candidates[0].serves.Load():
+	case p.conf().balance == SourceHash || r.table == nil || !candidates[0].serves.Load():
 		return rendezvous(candidates, key)
 	case whole:
 		return r.table.pick(key, func(*Backend) bool { return true })
@@ -241,7 +232,7 @@ func (p *Pool) byClient(candidates []*Backend, client netip.Addr, whole bool) *B
 func (p *Pool) setUp(name string, up bool, reason string) []Session {
 	p.changing.Lock()
 	defer p.changing.Unlock()
-	for _, b := range p.backends {
+	for _, b := range p.conf().backends {
 		if b.name != name {
 			continue
 		}
@@ -265,7 +256,7 @@ func (p *Pool) setUp(name string, up bool, reason string) []Session {
 // ended returns the sessions of the backends that are shut by now.
 func (p *Pool) ended() []Session {
 	var out []Session
-	for _, b := range p.backends {
+	for _, b := range p.conf().backends {
 		out = append(out, b.end()...)
 	}
 	return out

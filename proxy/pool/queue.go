@@ -24,8 +24,6 @@ const glance = time.Second
 
 // queue is who waits for a backend, in the order in which they came.
 type queue struct {
-	size    int
-	timeout time.Duration
 	waiting list.List // of *waiter
 }
 
@@ -51,7 +49,7 @@ func (p *Pool) Wait(ctx context.Context, r Request, gone func() bool, exclude ..
 		t := <-w.turn
 		return t.lease, t.err
 	}
-	limit := time.NewTimer(p.queue.timeout)
+	limit := time.NewTimer(p.conf().queueTimeout)
 	defer limit.Stop()
 	look := time.NewTicker(glance)
 	defer look.Stop()
@@ -93,7 +91,7 @@ func (p *Pool) enqueue(w *waiter) *list.Element {
 	case err == nil:
 		w.turn <- turn{lease: p.lease(b, now)}
 		return nil
-	case errors.Is(err, ErrFull) && p.queue.waiting.Len() < p.queue.size:
+	case errors.Is(err, ErrFull) && p.queue.waiting.Len() < p.conf().queueSize:
 		return p.queue.waiting.PushBack(w)
 	case errors.Is(err, ErrFull) && p.spent():
 		err = ErrLimit
@@ -104,13 +102,16 @@ func (p *Pool) enqueue(w *waiter) *list.Element {
 	return nil
 }
 
-// freed ends a use of b and gives b to the first in the queue that can take it.
-func (p *Pool) freed(b *Backend) {
+// freed ends a use of a backend and gives that to the first in the queue that can take it.
+func (p *Pool) freed(l Lease) {
+	b := l.backend
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	b.active.Add(-1)
 	wasSpent := p.spent()
-	p.used--
+	if l.counted {
+		p.used--
+	}
 	if p.queue.waiting.Len() > 0 && (wasSpent || slices.Contains(p.rotation.reserve, b)) {
 		p.serveOne()
 		return
@@ -173,12 +174,12 @@ func (p *Pool) serve(e *list.Element, now time.Time) error {
 }
 
 // spent reports whether the pool has as many uses as it may. The caller holds mu.
-func (p *Pool) spent() bool { return p.most > 0 && p.used >= p.most }
+func (p *Pool) spent() bool { return p.conf().most > 0 && p.used >= p.conf().most }
 
 // inHand is how many uses all backends have together.
 func (p *Pool) inHand() int {
 	n := int64(0)
-	for _, b := range p.backends {
+	for _, b := range p.conf().backends {
 		n += b.active.Load()
 	}
 	return int(n)

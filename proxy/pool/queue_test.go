@@ -65,8 +65,8 @@ func TestWhoCameFirstIsServedFirst(t *testing.T) {
 		if !slices.Equal(order, []int{0, 1, 2, 3, 4}) {
 			t.Errorf("served in the order %v", order)
 		}
-		if p.backends[0].active.Load() != 0 || p.Waiting() != 0 {
-			t.Errorf("%d in use, %d waiting at the end", p.backends[0].active.Load(), p.Waiting())
+		if p.Backends()[0].active.Load() != 0 || p.Waiting() != 0 {
+			t.Errorf("%d in use, %d waiting at the end", p.Backends()[0].active.Load(), p.Waiting())
 		}
 	})
 }
@@ -103,7 +103,7 @@ func TestBoundOfConnectionsIsNeverPassed(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		for _, b := range p.backends {
+		for _, b := range p.Backends() {
 			if b.active.Load() != 0 || b.total.Load() == 0 {
 				t.Errorf("%s: %d in use after all, %d in total", b.name, b.active.Load(), b.total.Load())
 			}
@@ -134,7 +134,7 @@ func TestWaitingEnds(t *testing.T) {
 					t.Errorf("%v after %v, want %v after %v", err, took, c.want, c.after)
 				}
 				held[0].Done(nil)
-				if n := p.backends[0].active.Load(); n != 0 || p.Waiting() != 0 {
+				if n := p.Backends()[0].active.Load(); n != 0 || p.Waiting() != 0 {
 					t.Errorf("%d in use: the one that had given up got a backend", n)
 				}
 			})
@@ -179,7 +179,7 @@ func TestWaitPicksWhatHasRoomMeanwhile(t *testing.T) {
 func TestQueueIsServedByWhatComesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, p, held := full(t, 2)
-		b := p.backends[1]
+		b := p.Backends()[1]
 		s.SetUp("web", "b", false, "refused")
 		held[1].Done(nil)
 		var wg sync.WaitGroup
@@ -216,7 +216,7 @@ func TestQueueIsSentHomeWhenNothingIsLeft(t *testing.T) {
 func TestExcludedAndStickyWaitForTheirOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, p, held := full(t, 2)
-		a, b := p.backends[0], p.backends[1]
+		a, b := p.Backends()[0], p.Backends()[1]
 		got := make(chan string, 3)
 		var wg sync.WaitGroup
 		wait := func(who string, r Request, exclude ...*Backend) {

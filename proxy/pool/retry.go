@@ -31,18 +31,18 @@ func (r Retries) withDefaults() Retries {
 }
 
 // MaxRetries is how many further backends may be tried for one request or session.
-func (p *Pool) MaxRetries() int { return p.retries.Max }
+func (p *Pool) MaxRetries() int { return p.conf().retries.Max }
 
 // Repeats reports whether requests that backends have seen may be repeated at all.
-func (p *Pool) Repeats() bool { return p.retries.Budget >= 0 }
+func (p *Pool) Repeats() bool { return p.conf().retries.Budget >= 0 }
 
 // Repeat takes a repetition out of the budget and reports whether there was one. Repeated gives it back, when the
 // repeated request has ended.
 func (p *Pool) Repeat() bool {
-	if p.retries.Budget < 0 {
+	if p.conf().retries.Budget < 0 {
 		return false
 	}
-	if p.retrying.Add(1) > max(int64(p.inHand()*p.retries.Budget/100), leastRepeats) {
+	if p.retrying.Add(1) > max(int64(p.inHand()*p.conf().retries.Budget/100), leastRepeats) {
 		p.retrying.Add(-1)
 		return false
 	}

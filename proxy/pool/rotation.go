@@ -61,13 +61,13 @@ func arrange(r rules, members []member) (serving, reserve []int, forced bool) {
 
 // rotate makes the rotation that follows from the backends' states.
 func (p *Pool) rotate() *rotation {
-	members := make([]member, len(p.backends))
-	for i, b := range p.backends {
+	members := make([]member, len(p.conf().backends))
+	for i, b := range p.conf().backends {
 		members[i] = b.member()
 	}
-	serving, reserve, forced := arrange(p.rules, members)
+	serving, reserve, forced := arrange(p.conf().rules, members)
 	r := &rotation{serving: p.these(serving), reserve: p.these(reserve), forced: forced}
-	if p.balance == Maglev && len(r.serving) > 0 {
+	if p.conf().balance == Maglev && len(r.serving) > 0 {
 		r.table = newTable(r.serving)
 	}
 	return r
@@ -76,7 +76,7 @@ func (p *Pool) rotate() *rotation {
 func (p *Pool) these(at []int) []*Backend {
 	out := make([]*Backend, len(at))
 	for i, n := range at {
-		out[i] = p.backends[n]
+		out[i] = p.conf().backends[n]
 	}
 	return out
 }
@@ -86,17 +86,17 @@ func (p *Pool) these(at []int) []*Backend {
 func (p *Pool) turn() {
 	next := p.rotate()
 	now := time.Now()
-	serves := make([]bool, len(p.backends))
+	serves := make(map[*Backend]bool, len(next.serving))
 	for _, b := range next.serving {
-		serves[b.index] = true
+		serves[b] = true
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for i, b := range p.backends {
-		if serves[i] && !b.serves.Load() {
+	for _, b := range p.conf().backends {
+		if serves[b] && !b.serves.Load() {
 			p.enter(b, now, next.forced)
 		}
-		b.serves.Store(serves[i])
+		b.serves.Store(serves[b])
 	}
 	p.tell(next)
 	p.rotation = next
@@ -109,9 +109,9 @@ func (p *Pool) enter(b *Backend, now time.Time, forced bool) {
 	// What a backend was owed before it went away is not owed when it comes back.
 	b.current = 0
 	b.share, b.warmFrom = b.weight*scale, time.Time{}
-	if p.slowStart > 0 && p.rotation != nil && !forced {
+	if p.conf().slowStart > 0 && p.rotation != nil && !forced {
 		b.warmFrom = now
-		p.warmUntil = now.Add(p.slowStart)
+		p.warmUntil = now.Add(p.conf().slowStart)
 	}
 }
 
@@ -142,7 +142,7 @@ func (p *Pool) warm(now time.Time) {
 	for _, b := range p.rotation.serving {
 		b.share = b.weight * scale
 		if !b.warmFrom.IsZero() {
-			b.share = ramped(b.weight, now.Sub(b.warmFrom), p.slowStart)
+			b.share = ramped(b.weight, now.Sub(b.warmFrom), p.conf().slowStart)
 		}
 	}
 	if !now.Before(p.warmUntil) {

@@ -74,7 +74,7 @@ func TestBackupsServeOnlyWhileNoOtherDoes(t *testing.T) {
 			s.SetUp("web", "a", false, "refused")
 			only("b")
 			// Who was let down by all that serve is helped before the probes know.
-			if l := mustPick(t, p, Request{}, p.backends[1]); !strings.Contains("cd", l.Backend().Name()) {
+			if l := mustPick(t, p, Request{}, p.Backends()[1]); !strings.Contains("cd", l.Backend().Name()) {
 				t.Errorf("picked %s after b had failed, want a backup", l.Backend().Name())
 			}
 			s.SetUp("web", "b", false, "refused")
@@ -87,7 +87,7 @@ func TestBackupsServeOnlyWhileNoOtherDoes(t *testing.T) {
 
 func TestSessionsOfWhatServesInAPanicStay(t *testing.T) {
 	s, p := of(t, RoundRobin, equal(4), func(c *Config) { c.Panic = 50 })
-	a, b, d := p.backends[0], p.backends[1], p.backends[3]
+	a, b, d := p.Backends()[0], p.Backends()[1], p.Backends()[3]
 	var onA, onB, onD session
 	a.Attach(&onA)
 	b.Attach(&onB)
@@ -178,7 +178,7 @@ func TestSlowStartHoldsLeastConnBack(t *testing.T) {
 			mustPick(t, p, Request{})
 		}
 		// Without it all 20 would go to the one that has nothing yet.
-		if got := p.backends[1].active.Load(); got > 11 {
+		if got := p.Backends()[1].active.Load(); got > 11 {
 			t.Errorf("%d of 20 new connections went to what has just come back, want a tenth of the other's at most", got)
 		}
 	})

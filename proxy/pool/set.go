@@ -3,67 +3,61 @@ package pool
 import (
 	"math/rand/v2"
 	"net/netip"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 )
 
-// Set is all pools, by name. The pools and their backends never change; only their states do. All methods
+// Set is all pools, by name. Prepare changes them; a pool that stays, and a backend that stays in it, stay the same. All methods
 // may be called from any goroutine.
 type Set struct {
+	log       hclog.Logger
+	now       atomic.Pointer[pools]
+	reloading sync.Mutex // held from the beginning to the end of a commit
+}
+
+type pools struct {
 	pools  []*Pool
 	byName map[string]*Pool
 }
 
 // NewSet returns the pools that cfgs describe, every backend unchecked. Names are taken to be unique.
 func NewSet(cfgs []Config) *Set {
-	s := &Set{byName: make(map[string]*Pool, len(cfgs))}
+	s := &Set{log: hclog.NewNullLogger()}
+	now := &pools{byName: make(map[string]*Pool, len(cfgs))}
 	for _, c := range cfgs {
-		p := newPool(c)
-		s.pools = append(s.pools, p)
-		s.byName[c.Name] = p
+		now.add(newPool(c, s.log))
 	}
+	s.now.Store(now)
 	return s
 }
 
-func newPool(c Config) *Pool {
+func (ps *pools) add(p *Pool) {
+	ps.pools = append(ps.pools, p)
+	ps.byName[p.name] = p
+}
+
+func newPool(c Config, log hclog.Logger) *Pool {
 	p := &Pool{
-		name: c.Name, balance: c.Balance, connect: c.ConnectTimeout, origin: c.ProxyProtocol, tls: c.TLS, http2: c.HTTP2, bounded: c.BoundedLoad, slowStart: c.SlowStart,
-		rules: rules{panicBelow: c.Panic, keep: c.KeepAtLeast}, seed: seed(c.Secret),
+		name: c.Name, seed: seed(c.Secret), born: time.Now(), log: log,
 		rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), scratch: make([]*Backend, 0, len(c.Backends)),
 	}
-	if p.balance == "" {
-		p.balance = RoundRobin
-	}
-	if p.connect <= 0 {
-		p.connect = DefaultConnectTimeout
-	}
-	p.ejection, p.retries = c.Ejection.withDefaults(), c.Retries.withDefaults()
-	p.born, p.log = time.Now(), hclog.NewNullLogger()
-	p.queue.size, p.queue.timeout = c.QueueSize, c.QueueTimeout
-	p.most, p.limited = c.MaxRequests, c.MaxRequests > 0
-	now := time.Now()
-	for i, b := range c.Backends {
-		weight := max(b.Weight, 1)
-		p.backends = append(p.backends, &Backend{
-			name: b.Name, address: b.Address, configured: weight, weight: weight, index: i, keep: c.OnDown == OnDownDrain,
-			backup: b.Backup, most: int64(b.MaxConns), hash: hashName(p.seed, b.Name), share: weight * scale,
-			since: now, sessions: make(map[Session]struct{}),
-		})
-		p.limited = p.limited || b.MaxConns > 0
-	}
-	p.sticky = newSticky(c.Cookie, c.Name, c.Secret, p.backends)
+	p.changing.Lock()
+	defer p.changing.Unlock()
+	p.apply(c)
 	p.turn()
 	return p
 }
 
 // Pool returns the pool of that name, nil if there is none.
-func (s *Set) Pool(name string) *Pool { return s.byName[name] }
+func (s *Set) Pool(name string) *Pool { return s.now.Load().byName[name] }
 
 // SetUp records that a backend is up or down, and why. Going down resets the backend's sessions, unless the
 // pool keeps them. An unknown name changes nothing. It does not block.
 func (s *Set) SetUp(pool, backend string, up bool, reason string) {
-	p := s.byName[pool]
+	p := s.Pool(pool)
 	if p == nil {
 		return
 	}
@@ -106,18 +100,20 @@ type BackendStatus struct {
 
 // Snapshot describes all pools, in the order of the configuration.
 func (s *Set) Snapshot() []Status {
-	out := make([]Status, 0, len(s.pools))
-	for _, p := range s.pools {
+	all := s.now.Load().pools
+	out := make([]Status, 0, len(all))
+	for _, p := range all {
 		if p.returned() {
 			p.readmit()
 		}
-		st := Status{Name: p.name, Balance: p.balance, Backends: make([]BackendStatus, 0, len(p.backends))}
+		st := Status{Name: p.name, Backends: make([]BackendStatus, 0, len(p.conf().backends))}
 		p.mu.Lock()
-		for _, b := range p.backends {
+		st.Balance = p.conf().balance
+		for _, b := range p.conf().backends {
 			st.Backends = append(st.Backends, b.snapshot())
 		}
 		st.Available, st.Forced, st.Waiting = len(p.rotation.serving), p.rotation.forced, p.queue.waiting.Len()
-		st.Used, st.Most = p.inHand(), p.most
+		st.Used, st.Most = p.inHand(), p.conf().most
 		p.mu.Unlock()
 		out = append(out, st)
 	}

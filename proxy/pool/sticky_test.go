@@ -9,24 +9,24 @@ func sticky2(secret string) func(*Config) {
 func TestTwoNodesKnowEachOthersCookies(t *testing.T) {
 	_, p := of(t, RoundRobin, equal(2), sticky2("key"))
 	_, q := of(t, LeastConn, equal(2), sticky2("key"))
-	for i, b := range p.backends {
-		if got := q.Sticky(b.Cookie()); got != q.backends[i] {
+	for i, b := range p.Backends() {
+		if got := q.Sticky(b.Cookie()); got != q.Backends()[i] {
 			t.Errorf("the cookie of %s means %v on the other node", b.Name(), got)
 		}
 	}
 	_, stranger := of(t, RoundRobin, equal(2), sticky2("another key"))
-	if got := stranger.Sticky(p.backends[0].Cookie()); got != nil {
+	if got := stranger.Sticky(p.Backends()[0].Cookie()); got != nil {
 		t.Error("a cookie made with another key is known")
 	}
-	if p.backends[0].Cookie() == p.backends[1].Cookie() || len(p.backends[0].Cookie()) != 22 {
-		t.Errorf("cookies %q and %q", p.backends[0].Cookie(), p.backends[1].Cookie())
+	if p.Backends()[0].Cookie() == p.Backends()[1].Cookie() || len(p.Backends()[0].Cookie()) != 22 {
+		t.Errorf("cookies %q and %q", p.Backends()[0].Cookie(), p.Backends()[1].Cookie())
 	}
 }
 
 func TestCookieMeansNothingInAnotherPool(t *testing.T) {
 	_, p := of(t, RoundRobin, equal(2), sticky2("key"))
 	q := NewSet([]Config{{Name: "other", Cookie: "tandem", Secret: []byte("key"), Backends: []BackendConfig{{Name: "a"}}}}).Pool("other")
-	if q.Sticky(p.backends[0].Cookie()) != nil {
+	if q.Sticky(p.Backends()[0].Cookie()) != nil {
 		t.Error("the cookie of one pool is known in another")
 	}
 	for _, wrong := range []string{"", "a", "web\x00a"} {
@@ -39,7 +39,7 @@ func TestCookieMeansNothingInAnotherPool(t *testing.T) {
 func TestStickyClientComesBackWhileItsBackendServes(t *testing.T) {
 	for _, balance := range all() {
 		s, p := of(t, balance, equal(4), sticky2("key"))
-		c := p.backends[2]
+		c := p.Backends()[2]
 		for range 20 {
 			l := mustPick(t, p, Request{Sticky: c})
 			if l.Backend() != c {

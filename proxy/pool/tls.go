@@ -13,7 +13,7 @@ type TLS struct {
 }
 
 // HTTP2 reports whether requests go to the backends by HTTP/2.
-func (p *Pool) HTTP2() bool { return p.http2 }
+func (p *Pool) HTTP2() bool { return p.conf().http2 }
 
 // TLS says how the backends are spoken to; nil: without.
-func (p *Pool) TLS() *TLS { return p.tls }
+func (p *Pool) TLS() *TLS { return p.conf().tls }

@@ -74,8 +74,8 @@ func (l *loop) flowOf(i int) *flow {
 		return f
 	}
 	r := l.relay
-	if r.cfg.Admit != nil {
-		if err := r.cfg.Admit(client.Addr()); err != nil {
+	if r.conf().Admit != nil {
+		if err := r.conf().Admit(client.Addr()); err != nil {
 			r.stats.refused.Add(1)
 			if n, tell := l.refusals.count(l.now); tell {
 				r.log.Warn("flows refused", "addr", client, "err", err, "times", n)
@@ -83,7 +83,7 @@ func (l *loop) flowOf(i int) *flow {
 			return nil
 		}
 	}
-	for l.table.len() >= r.cfg.MaxFlows {
+	for l.table.len() >= r.conf().MaxFlows {
 		l.evict()
 	}
 	f := l.table.add(k, l.now)
@@ -100,7 +100,7 @@ func (l *loop) evict() {
 	l.end(f, "evicted")
 	l.relay.stats.evicted.Add(1)
 	if n, tell := l.evictions.count(l.now); tell {
-		l.relay.log.Warn("flows ended early, for there are too many", "limit", l.relay.cfg.MaxFlows, "times", n)
+		l.relay.log.Warn("flows ended early, for there are too many", "limit", l.relay.conf().MaxFlows, "times", n)
 	}
 }
 
@@ -159,7 +159,7 @@ func (l *loop) refuse(f *flow) {
 func (l *loop) open(f *flow, not []*pool.Backend) bool {
 	r := l.relay
 	for range maxTries {
-		lease, err := r.pool.Pick(pool.Request{Client: f.key.client.Addr()}, not...)
+		lease, err := r.conf().pool.Pick(pool.Request{Client: f.key.client.Addr()}, not...)
 		if err != nil {
 			return false
 		}
@@ -222,7 +222,7 @@ func (l *loop) fromBackend(f *flow) {
 		l.out.address(i, &f.name, f.key.local)
 		l.table.touch(f, l.now, true)
 	}
-	if most := l.relay.cfg.Responses; most > 0 && f.answers >= uint64(most)*f.sent {
+	if most := l.relay.conf().Responses; most > 0 && f.answers >= uint64(most)*f.sent {
 		l.end(f, "answered")
 	}
 }

@@ -165,7 +165,7 @@ func (l *loop) run(ctx context.Context) error {
 
 // tick ends flows that are idle.
 func (l *loop) tick() error {
-	for f := l.table.idle(l.now, l.relay.cfg.Idle); f != nil; f = l.table.idle(l.now, l.relay.cfg.Idle) {
+	for f := l.table.idle(l.now, l.relay.conf().Idle); f != nil; f = l.table.idle(l.now, l.relay.conf().Idle) {
 		l.end(f, "idle")
 	}
 	if l.ending {
@@ -214,8 +214,8 @@ func (l *loop) end(f *flow, reason string) {
 	l.leave(f, nil)
 	l.table.remove(f)
 	l.relay.stats.flows.Add(-1)
-	if l.relay.cfg.Left != nil {
-		l.relay.cfg.Left(f.key.client.Addr())
+	if l.relay.conf().Left != nil {
+		l.relay.conf().Left(f.key.client.Addr())
 	}
 	if l.relay.log.IsDebug() {
 		l.relay.log.Debug("flow ended", "addr", f.key.client, "reason", reason, "sent", f.sent, "received", f.answers,

@@ -24,9 +24,8 @@ const (
 
 // Relay forwards between one socket and a pool. Its methods may be called from any goroutine.
 type Relay struct {
-	cfg   Config
-	pool  *pool.Pool
 	log   hclog.Logger
+	set   atomic.Pointer[settings]
 	stats counters
 
 	mu   sync.Mutex // guards what follows
@@ -45,8 +44,21 @@ type name struct{ slot, gen int32 }
 
 // New returns a relay, which does nothing until Run.
 func New(cfg Config, backends *pool.Pool, log hclog.Logger) *Relay {
-	return &Relay{cfg: cfg, pool: backends, log: log, wake: -1}
+	r := &Relay{log: log, wake: -1}
+	r.Set(cfg, backends)
+	return r
 }
+
+// settings is what Set changes.
+type settings struct {
+	Config
+	pool *pool.Pool
+}
+
+// Set changes what is done with flows from now on; those that are there keep their backends.
+func (r *Relay) Set(cfg Config, backends *pool.Pool) { r.set.Store(&settings{cfg, backends}) }
+
+func (r *Relay) conf() *settings { return r.set.Load() }
 
 // Stats counts.
 func (r *Relay) Stats() Stats {
