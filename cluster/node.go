@@ -67,6 +67,7 @@ type Node struct {
 	kept   chan keep   // one slot: what to save next
 	stored chan stored // what came of it
 	words  chan said
+	tuned  chan Preference
 	unsent chan unsent
 	ended  chan struct{} // closed at the end of Run
 
@@ -147,7 +148,7 @@ var errSlowDisk = errors.New("the disk does not answer")
 func New(o Options) *Node {
 	n := &Node{
 		Options: o, log: o.Log, epoch: time.Now(), newest: o.Term, term: o.Term,
-		kept: make(chan keep, 1), confirmed: make(chan confirmation), stored: make(chan stored), words: make(chan said), unsent: make(chan unsent),
+		kept: make(chan keep, 1), confirmed: make(chan confirmation), stored: make(chan stored), words: make(chan said), tuned: make(chan Preference), unsent: make(chan unsent),
 		ended: make(chan struct{}), maintenance: o.Maintenance,
 		peers: map[string]*watched{}, fitnessTold: Fitness{Fit: true}, macs: map[string][]net.HardwareAddr{},
 	}
@@ -195,6 +196,8 @@ func (n *Node) Run(ctx context.Context) error {
 			n.confirm(c)
 		case s := <-n.words:
 			n.say(s)
+		case p := <-n.tuned:
+			n.tune(p)
 		case u := <-n.unsent:
 			n.heardUnsent(u)
 		case s := <-n.stored:
