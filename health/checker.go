@@ -34,7 +34,7 @@ type Checker struct {
 	telling sync.Mutex // held while a change is told, or the targets are changed; before mu
 
 	mu      sync.Mutex      // guards what follows
-	targets []*subject       // in order
+	targets []*subject      // in order
 	ctx     context.Context // of Run; nil when it does not run
 	probers sync.WaitGroup
 }
@@ -122,7 +122,7 @@ func (c *Checker) begin(ctx context.Context) {
 	defer c.mu.Unlock()
 	c.ctx = ctx
 	for i, t := range c.targets {
-		c.start(t, i, len(c.targets))
+		c.start(t, i, len(c.targets)) //nolint:contextcheck // it has it from c
 	}
 }
 

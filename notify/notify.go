@@ -27,8 +27,9 @@ type Notifier struct {
 	poke chan struct{}
 
 	mu    sync.Mutex // guards what follows
-	now   State      // the newest that was observed
-	last  uint64     // id of the newest event
+	hooks []Hook
+	now   State  // the newest that was observed
+	last  uint64 // id of the newest event
 	queue queue
 }
 
@@ -37,14 +38,21 @@ func New(cfg Config, log hclog.Logger) *Notifier {
 	if cfg.Run == nil {
 		cfg.Run = command.Run
 	}
-	return &Notifier{cfg: cfg, log: log, poke: make(chan struct{}, 1)}
+	return &Notifier{cfg: cfg, hooks: cfg.Hooks, log: log, poke: make(chan struct{}, 1)}
+}
+
+// SetHooks changes what is told, and to whom, from the next event on.
+func (n *Notifier) SetHooks(hooks []Hook) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.hooks = hooks
 }
 
 // Observe takes in what the node is now. It may be called with every turn of the election: only a change of Event is an event. It never waits for a command.
 func (n *Notifier) Observe(s State) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if s.Event == n.now.Event || s.Event == "" || len(n.cfg.Hooks) == 0 {
+	if s.Event == n.now.Event || s.Event == "" || len(n.hooks) == 0 {
 		return
 	}
 	n.last++
@@ -76,6 +84,7 @@ func (n *Notifier) tellAll(ctx context.Context) {
 	for ctx.Err() == nil {
 		n.mu.Lock()
 		e, skipped, ok := n.queue.pop()
+		hooks := n.hooks
 		n.mu.Unlock()
 		if !ok {
 			return
@@ -83,7 +92,7 @@ func (n *Notifier) tellAll(ctx context.Context) {
 		if skipped > 0 {
 			n.log.Warn("events were skipped: a command took too long", "count", skipped, "next", n.id(e))
 		}
-		for _, h := range n.cfg.Hooks {
+		for _, h := range hooks {
 			if slices.Contains(h.On, e.Event) {
 				n.tell(ctx, h, e, skipped)
 			}

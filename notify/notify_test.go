@@ -200,9 +200,9 @@ func TestCommandsOfOneEventRunInTheirOrder(t *testing.T) {
 	s := &shell{takes: time.Second}
 	synctest.Test(t, func(t *testing.T) {
 		n := notifier(s)
-		second := n.cfg.Hooks[0]
+		second := n.hooks[0]
 		second.Command.Argv = []string{"/second"}
-		n.cfg.Hooks = append(n.cfg.Hooks, second)
+		n.SetHooks(append(n.hooks, second))
 		ctx, cancel := context.WithCancel(t.Context())
 		n.Observe(State{Event: Leader})
 		n.Observe(State{Event: Standby})

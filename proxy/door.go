@@ -36,14 +36,13 @@ type door struct {
 }
 
 // newDoor puts a listener behind a new door.
-func newDoor(l *listener) *door {
+func newDoor(l *listener) {
 	d := &door{}
 	l.door = d
 	if l.cfg.Protocol == UDP {
 		d.relay = l.newRelay()
 	}
 	d.behind.Store(l)
-	return d
 }
 
 func (d *door) state() (up bool, reason string) {
@@ -186,16 +185,20 @@ func (d *door) leave() {
 	d.sessions.drain()
 }
 
-// adopt has the next request of a kept connection meet the listener that is behind the door by now. Where the connection was made by other
-// terms than it has, the next answer is the last.
+// next is the listener that a connection's next request meets: the one that is behind the door by now. Where the connection was made by other
+// terms than that one has, it is the old one, and the connection is to end.
+func (l *listener) next() (next *listener, last bool) {
+	n := l.behind.Load()
+	if n != l && (n.cfg.Protocol != HTTP || n.tls != l.tls || n.cfg.ProxyProtocol != l.cfg.ProxyProtocol) {
+		return l, true
+	}
+	return n, false
+}
+
+// adopt has the next request of a kept connection meet the listener of now.
 func (c *client) adopt() {
-	l := c.listener.behind.Load()
-	was := c.listener
-	switch {
-	case l == was || c.last:
-	case l.cfg.Protocol != HTTP || l.tls != was.tls || l.cfg.ProxyProtocol != was.cfg.ProxyProtocol:
-		c.last = true
-	default:
+	var l *listener
+	if l, c.last = c.listener.next(); l != c.listener {
 		c.listener, c.trusted = l, l.cfg.trusts(c.peer.Addr())
 	}
 }

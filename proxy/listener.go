@@ -80,7 +80,7 @@ func (l *listener) furnish() {
 }
 
 func (l *listener) snapshot() ListenerStatus {
-	up, reason := l.door.state()
+	up, reason := l.state()
 	s := ListenerStatus{
 		Name: l.cfg.Name, Bind: l.cfg.Bind, Protocol: l.cfg.Protocol, Pool: l.cfg.Pool,
 		Open: up, Error: reason,

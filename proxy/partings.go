@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/tandem-lb/tandem/proxy/pool"
 )
 
 // partings are what a reload has taken out of the configuration, while some clients still use it.
@@ -78,28 +80,25 @@ func (ps *partings) doors() []*door {
 	return out
 }
 
-// upstream parts with a way to a backend. gone says that the backend is none any more: then its sessions are ended when their time is over.
-func (ps *partings) upstream(u *upstream, gone bool, patience time.Duration) {
+// upstream parts with a way to a backend. What is in hand goes on.
+func (ps *partings) upstream(u *upstream) {
 	u.leaving.Store(true)
-	u.tidy(time.Time{})
-	p := &parting{
-		look: func() {
-			u.tidy(time.Time{})
-			if u.mux != nil {
-				u.mux.Look(time.Now())
-			}
-		},
-		gone: func() bool { return (!gone || u.backend.Active() == 0) && (u.mux == nil || u.mux.Empty()) },
-		end:  u.close,
-	}
-	if gone {
-		p.until = time.Now().Add(patience)
-		p.end = func() {
-			u.backend.Close()
-			u.close()
+	look := func() {
+		u.tidy(time.Time{})
+		if u.mux != nil {
+			u.mux.Look(time.Now())
 		}
 	}
-	ps.add(p)
+	look()
+	ps.add(&parting{look: look, gone: func() bool { return u.mux == nil || u.mux.Empty() }, end: u.close})
+}
+
+// backend parts with a backend: who uses it may go on for as long as a drain.
+func (ps *partings) backend(b *pool.Backend, patience time.Duration) {
+	ps.add(&parting{
+		until: time.Now().Add(patience), look: func() {}, end: b.Close,
+		gone: func() bool { return b.Active() == 0 },
+	})
 }
 
 // leave parts with a door: its clients finish what they have in hand.

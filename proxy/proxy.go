@@ -33,12 +33,13 @@ type Proxy struct {
 	budget    *limit.Budget                 // of descriptors
 	partings  partings
 
-	reaching sync.Mutex          // held while upstreams are changed; guards outward
-	outward  map[string]*outward // by pool
-	life     sync.Mutex          // held while a reload is committed; guards running and accessing
-	running  *running            // nil before Run, and when it ends
-	settled  Config              // as of the newest reload; guarded by life
-	stopLog  context.CancelFunc  // of access; guarded by life
+	reaching sync.Mutex                   // held while upstreams are changed; guards what follows
+	outward  map[string]*outward          // by pool
+	backends map[*pool.Backend]*pool.Pool // that listeners forward to
+	life     sync.Mutex                   // held while a reload is committed; guards running and accessing
+	running  *running                     // nil before Run, and when it ends
+	settled  Config                       // as of the newest reload; guarded by life
+	stopLog  context.CancelFunc           // of access; guarded by life
 
 	active   atomic.Int64
 	accepted atomic.Uint64
@@ -82,6 +83,7 @@ func New(cfg Config, pools Pools, log hclog.Logger) (*Proxy, error) {
 			}
 		}
 	}
+	p.backends = backendsOf(front)
 	p.front.Store(&front)
 	return p, err
 }

@@ -69,6 +69,26 @@ func (u *upstream) current(p *Proxy, backends *pool.Pool) bool {
 func (p *Proxy) renew(front []*listener) {
 	p.reaching.Lock()
 	defer p.reaching.Unlock()
+	in := backendsOf(front)
+	for b := range p.backends {
+		if in[b] == nil {
+			p.partings.backend(b, p.patience())
+		}
+	}
+	p.backends = in
+	next := map[*pool.Backend]*upstream{}
+	for b, u := range *p.upstreams.Load() {
+		if in[b] != nil && u.current(p, in[b]) {
+			next[b] = u
+			continue
+		}
+		p.partings.upstream(u)
+	}
+	p.upstreams.Store(&next)
+}
+
+// backendsOf are all that can be reached by listeners, with their pools.
+func backendsOf(front []*listener) map[*pool.Backend]*pool.Pool {
 	in := map[*pool.Backend]*pool.Pool{}
 	for _, l := range front {
 		for _, backends := range l.pools() {
@@ -77,15 +97,7 @@ func (p *Proxy) renew(front []*listener) {
 			}
 		}
 	}
-	next := map[*pool.Backend]*upstream{}
-	for b, u := range *p.upstreams.Load() {
-		if in[b] != nil && u.current(p, in[b]) {
-			next[b] = u
-			continue
-		}
-		p.partings.upstream(u, in[b] == nil, p.patience())
-	}
-	p.upstreams.Store(&next)
+	return in
 }
 
 // close ends all connections that nobody uses, and all that are shared.

@@ -33,11 +33,11 @@ func (p *Proxy) begin(ctx, accepting context.Context) *running {
 	front := p.listeners()
 	sockets, errs := p.openThese(accepting, configsOf(front)...)
 	for i, l := range front {
-		r.open(l.door, sockets[i], errs[i])
+		r.open(l.door, sockets[i], errs[i]) //nolint:contextcheck // it has it from r
 	}
 	r.rest.Go(func() { p.tidy(r.tidying) })
 	r.rest.Go(func() { p.watchFiles(r.tidying) })
-	p.keepLog(r, p.access.Load())
+	p.keepLog(r, p.access.Load()) //nolint:contextcheck // it has it from r
 	p.running = r
 	return r
 }

@@ -45,7 +45,11 @@ func (c *client) serveHTTP2() {
 	conn := http2.New(c.in.Conn, c.in.pending(), &http2.Config{
 		MaxHeader: l.cfg.MaxHeader, MaxStreams: maxStreams,
 		Idle: l.cfg.IdleTimeout, Patience: l.cfg.HeaderTimeout, Stall: l.cfg.BodyTimeout,
-		Open: c.open, Ending: l.proxy.ending,
+		Open: c.open,
+		Ending: func() bool {
+			_, last := l.next()
+			return last || l.ending()
+		},
 	})
 	c.in.drop()
 	// The order matters: who drains or cuts says so first and then looks for the connection.
@@ -53,7 +57,7 @@ func (c *client) serveHTTP2() {
 	switch {
 	case c.over.Load():
 		c.in.reset()
-	case l.proxy.draining.Load():
+	case l.draining():
 		conn.Drain()
 	}
 	conn.Serve()
@@ -61,8 +65,9 @@ func (c *client) serveHTTP2() {
 
 // open makes the client that one stream is.
 func (c *client) open(s *http2.Stream) (serve, cut func()) {
-	one := &client{listener: c.listener, peer: c.peer, local: c.local, trusted: c.trusted, name: c.name, https: c.https}
-	one.in.init(s, &c.listener.proxy.buffers)
+	l, _ := c.listener.next()
+	one := &client{listener: l, peer: c.peer, local: c.local, trusted: l.cfg.trusts(c.peer.Addr()), name: c.name, https: c.https}
+	one.in.init(s, &l.proxy.buffers)
 	return one.serveStream, one.cancel
 }
 

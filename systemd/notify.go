@@ -16,6 +16,13 @@ import (
 // None of the functions of this package ever waits: a manager that does not read loses messages.
 func Ready(log hclog.Logger) { tell(log, daemon.SdNotifyReady) }
 
+// Reloading tells the service manager that the daemon reads its configuration again; Ready ends that.
+func Reloading(log hclog.Logger) {
+	var now unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) // cannot fail
+	tell(log, fmt.Sprintf("%s\nMONOTONIC_USEC=%d", daemon.SdNotifyReloading, now.Nano()/1000))
+}
+
 // Stopping tells the service manager that the daemon has begun to end.
 func Stopping(log hclog.Logger) { tell(log, daemon.SdNotifyStopping) }
 

@@ -29,6 +29,10 @@ func (o oracle) Handover(ctx context.Context, h api.HandoverOrder, _ string) (ap
 	return api.Done{Moved: true, From: "lb1", To: "lb2", Term: 7, AwayMS: 0.62, TookMS: 4.21}, nil
 }
 
+func (o oracle) Reload(context.Context, string) (api.Reloaded, error) {
+	return api.Reloaded{}, errors.New("tandem.yaml:3:7: vip.interface: no\ntandem.yaml:9:1: node: no")
+}
+
 func (o oracle) Maintenance(_ context.Context, m api.MaintenanceOrder, _ string) (api.Done, error) {
 	if m.On && !m.Force {
 		return api.Done{}, &api.Refusal{Problem: api.Problem{Error: "lb1 leads, and nobody else could", Code: "last-fit"}}
@@ -71,6 +75,8 @@ func TestOrdersAreToldExactly(t *testing.T) {
 		{"maintenance off", 0, "maintenance is off", ""},
 		{"maintenance off --force", 2, "", "unknown flag"},
 		{"maintenance off --json", 0, `"note": "so it was"`, ""},
+		{"reload", 1, "", "tandem: tandem.yaml:3:7: vip.interface: no\ntandem.yaml:9:1: node: no\n"},
+		{"reload now", 2, "", "one argument too many"},
 	} {
 		status, stdout, stderr := tandem(t, append(strings.Fields(c.args), "--socket", socket)...)
 		if status != c.status || !strings.Contains(stdout, c.stdout) || !strings.Contains(stderr, c.stderr) || c.stderr == "" && stderr != "" || c.stdout == "" && stdout != "" {

@@ -52,7 +52,10 @@ On SIGTERM a leader hands the VIP over to the standby, or, where there is none, 
 			ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGTERM, os.Interrupt)
 			defer stop()
 			context.AfterFunc(ctx, stop) // a second signal ends the process at once
-			return daemon.Run(ctx, cfg, daemon.Version(version), log)
+			again := make(chan os.Signal, 1)
+			signal.Notify(again, syscall.SIGHUP)
+			defer signal.Stop(again)
+			return daemon.Run(ctx, cfg, daemon.Source{File: config(), Warnings: warnings, Again: again}, daemon.Version(version), log)
 		},
 	}
 }

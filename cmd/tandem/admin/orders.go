@@ -21,6 +21,7 @@ const maxOrder = 4 << 10
 type Orders interface {
 	Handover(ctx context.Context, o api.HandoverOrder, by string) (api.Done, error)
 	Maintenance(ctx context.Context, o api.MaintenanceOrder, by string) (api.Done, error)
+	Reload(ctx context.Context, by string) (api.Reloaded, error)
 }
 
 // Follow has orders followed by o; without it they are refused. It is to be called before Run.

@@ -123,6 +123,7 @@ func (s *Server) handler() http.Handler {
 		answer(w, http.StatusOK, st)
 	})
 	s.ordersTo(mux)
+	s.reloadTo(mux)
 	s.explainTo(mux)
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, http.StatusNotFound, api.Problem{Error: "there is no such page here: want GET " + api.StatusPath + ", or POST " + api.HandoverPath + " or " + api.MaintenancePath})

@@ -203,6 +203,10 @@ func (f *follower) Handover(ctx context.Context, o api.HandoverOrder, by string)
 	return api.Done{Moved: true, From: "lb1", To: "lb2", Term: 7, AwayMS: 0.5}, nil
 }
 
+func (f *follower) Reload(_ context.Context, by string) (api.Reloaded, error) {
+	return api.Reloaded{Changes: []string{"by " + by}}, nil
+}
+
 func (f *follower) Maintenance(context.Context, api.MaintenanceOrder, string) (api.Done, error) {
 	return api.Done{}, &api.Refusal{Problem: api.Problem{Error: "nobody else could\x1b lead", Code: "last-fit"}}
 }
@@ -217,6 +221,9 @@ func TestOrdersAreFollowedAndWhoAsksIsKnown(t *testing.T) {
 	}
 	if want := fmt.Sprintf("uid %d, pid %d", os.Getuid(), os.Getpid()); f.by != want {
 		t.Errorf("asked by %q, want %q", f.by, want)
+	}
+	if d, err := api.Dial(path).Reload(t.Context()); err != nil || len(d.Changes) != 1 || d.Changes[0] != "by "+f.by {
+		t.Errorf("Reload = %+v, %v", d, err)
 	}
 	_, err = api.Dial(path).Maintenance(t.Context(), api.MaintenanceOrder{On: true})
 	if r, ok := errors.AsType[*api.Refusal](err); !ok || r.Code != "last-fit" || r.Error() != "nobody else could? lead" {

@@ -45,7 +45,9 @@ func assemble(w World, cfg *configs.Config, version Version, log hclog.Logger) (
 	}
 	pools := pool.NewSet(poolConfigs(cfg, c.key))
 	pools.SetLogger(log.Named("pool"))
-	prx, err := proxy.New(proxy.Config{Listeners: cfg.Listeners, Key: c.key, Drain: cfg.Drain, Listen: w.Listen, Dial: w.Dial, AccessLog: cfg.AccessLog}, pools, log.Named("proxy"))
+	front := proxyConfig(cfg, c.key)
+	front.Listen, front.Dial = w.Listen, w.Dial
+	prx, err := proxy.New(front, pools, log.Named("proxy"))
 	if err != nil {
 		return nil, err
 	}
@@ -74,28 +76,35 @@ func assemble(w World, cfg *configs.Config, version Version, log hclog.Logger) (
 	}
 	ntf := newNotifier(w, cfg, c.boot, log.Named("notify"))
 	opts := c.options(w, cfg, pls, log)
-	opts.VIP, opts.VIPs, opts.Traffic = &vipPart{Keeper: keeper, listener: vipListener(cfg)}, prefixes(cfg.VIP.Addresses), traffic{prx}
+	vips := &vipPart{Keeper: keeper}
+	vips.listener.Store(vipListener(cfg))
+	opts.VIP, opts.VIPs, opts.Traffic = vips, prefixes(cfg.VIP.Addresses), traffic{prx}
 	opts.Fitness, opts.FitnessChanged, opts.Maintenance = fit.judge, fit.changed, c.kept.Maintenance
 	opts.Tell = func(s cluster.Status) { ntf.Observe(became(s)) }
 	if votes != nil {
 		opts.Votes, opts.Set = pls, votes.Set.Hash
 	}
 	node = cluster.New(opts)
+	rel := &reloader{
+		read: w.Read, warned: w.Warned, key: c.key, node: node, pools: pools, checker: checker, proxy: prx, notify: ntf, fit: fit, vip: vips, log: log,
+	}
+	rel.keep(cfg)
 	rep := &reporter{
-		cfg: cfg, version: version, boot: c.boot, hash: configs.Hash(cfg), started: time.Now(),
+		cfg: cfg, now: &rel.now, hash: &rel.hash, version: version, boot: c.boot, started: time.Now(),
 		node: node, keeper: keeper, proxy: prx, pools: pools, checker: checker, gossip: c.gossip, pulse: pls, mirror: mir, fit: fit,
 	}
 	adm := admin.New(cfg.Admin.Socket, rep.status, log.Named("admin"))
-	adm.Follow(orders{node})
-	adm.Explains((&explainer{node: node, policy: policy(cfg), book: c.journal}).explain)
+	adm.Follow(orders{node, rel})
+	adm.Explains((&explainer{node: node, policy: func() election.Policy { return policy(rel.now.Load()) }, book: c.journal}).explain)
 
-	d := &daemon{cfg: cfg, log: log}
+	d := &daemon{cfg: &rel.now, log: log}
 	d.parts.node, d.parts.proxy = node, prx
 	d.parts.drain = func() {
-		ctx, cancel := context.WithTimeout(context.Background(), cfg.Drain)
+		limit := rel.now.Load().Drain
+		ctx, cancel := context.WithTimeout(context.Background(), limit)
 		defer cancel()
 		if err := prx.Shutdown(ctx); err != nil {
-			log.Warn("drain ended by its limit", "limit", cfg.Drain)
+			log.Warn("drain ended by its limit", "limit", limit)
 		}
 	}
 	d.parts.list = []part{
@@ -112,6 +121,7 @@ func assemble(w World, cfg *configs.Config, version Version, log hclog.Logger) (
 		{"proxy", untilAsked(prx.Run)},
 		{"notify", ntf.Run},
 		{"cluster", node.Run},
+		{"reload", rel.follow(w.Again)},
 	}
 	return d, nil
 }
@@ -164,7 +174,7 @@ func greeting(p configs.Pool) []byte {
 func poolConfigs(cfg *configs.Config, key []byte) []pool.Config {
 	var cs []pool.Config
 	for _, p := range cfg.Pools {
-		p.Secret = key
+		p.Secret, p.Unprobed = key, p.Health.Type == health.None
 		cs = append(cs, p.Config)
 	}
 	return cs

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -23,9 +25,17 @@ import (
 // Version is what a daemon says of itself.
 type Version string
 
+// Source is where the configuration came from, and comes from again.
+type Source struct {
+	File     string
+	Warnings []configs.Warning // of the first time
+	Again    <-chan os.Signal  // each asks for a reload
+}
+
 // Run runs a whole node until ctx ends, and then hands over, drains and leaves. It returns when everything it started has ended.
+// What source says is read again when asked for.
 // It refuses to without the capabilities to hold a VIP. The error joins those of all parts that failed. What was put into the kernel is removed on return.
-func Run(ctx context.Context, cfg *configs.Config, version Version, log hclog.Logger) error {
+func Run(ctx context.Context, cfg *configs.Config, source Source, version Version, log hclog.Logger) error {
 	if !cfg.Cluster.Witness {
 		if err := needCaps(); err != nil {
 			return err
@@ -48,7 +58,10 @@ func Run(ctx context.Context, cfg *configs.Config, version Version, log hclog.Lo
 		log.Warn("run_dir cannot be locked; a second daemon on this host would take the VIP from this one", "err", err)
 	}
 	defer lock.Release()
-	return RunOn(ctx, World{}, cfg, version, log)
+	w := World{Again: source.Again, Warned: source.Warnings, Read: func(running *configs.Config) (*configs.Config, []configs.Warning, error) {
+		return configs.LoadNext(source.File, running)
+	}}
+	return RunOn(ctx, w, cfg, version, log)
 }
 
 // RunOn is Run in a world of the caller's. It changes nothing of the process, and locks nothing.
@@ -70,7 +83,7 @@ func RunOn(ctx context.Context, w World, cfg *configs.Config, version Version, l
 
 // daemon is a node's parts.
 type daemon struct {
-	cfg   *configs.Config
+	cfg   *atomic.Pointer[configs.Config] // of now
 	log   hclog.Logger
 	parts parts
 }
@@ -78,12 +91,12 @@ type daemon struct {
 func (d *daemon) run(ctx context.Context) error {
 	failed := make(chan error, 1) // the first part that ended although nobody asked it to
 	running := d.parts.start(context.WithoutCancel(ctx), d.log, failed)
-	d.log.Info("started", "node", d.cfg.Node)
+	d.log.Info("started", "node", d.cfg.Load().Node)
 	systemd.Ready(d.log)
 	var cause error
 	select {
 	case <-ctx.Done():
-		d.log.Info("stopping", "node", d.cfg.Node)
+		d.log.Info("stopping", "node", d.cfg.Load().Node)
 	case cause = <-failed:
 		d.log.Error("stopping: a part that the node cannot do without has failed", "err", cause)
 	}
@@ -91,7 +104,7 @@ func (d *daemon) run(ctx context.Context) error {
 	began := time.Now()
 	d.drainIfAlone(d.parts.node.Status())
 	err := running.stop()
-	d.log.Info("stopped", "node", d.cfg.Node, "took", time.Since(began).Round(time.Millisecond))
+	d.log.Info("stopped", "node", d.cfg.Load().Node, "took", time.Since(began).Round(time.Millisecond))
 	return errors.Join(cause, err)
 }
 
@@ -106,7 +119,7 @@ func (d *daemon) drainIfAlone(s cluster.Status) {
 			return
 		}
 	}
-	d.log.Info("draining: no standby to hand over to", "active", d.parts.proxy.Active(), "limit", d.cfg.Drain)
+	d.log.Info("draining: no standby to hand over to", "active", d.parts.proxy.Active(), "limit", d.cfg.Load().Drain)
 	d.parts.drain()
 }
 

@@ -18,15 +18,15 @@ const around = 3 * time.Second
 // explainer says why: from what the node is now, and from what it remembers.
 type explainer struct {
 	node   *cluster.Node
-	policy election.Policy
+	policy func() election.Policy
 	book   interface {
 		Entries(ctx context.Context) ([]journal.Entry, error)
 	}
 }
 
 func (x *explainer) explain(ctx context.Context, q api.Question) (api.Explanation, error) {
-	now := time.Now()
-	e := api.Explanation{At: now, Node: x.policy.Name, Now: x.node.Status().Why(x.policy, now), Entries: []journal.Entry{}}
+	now, policy := time.Now(), x.policy()
+	e := api.Explanation{At: now, Node: policy.Name, Now: x.node.Status().Why(policy, now), Entries: []journal.Entry{}}
 	es, err := x.book.Entries(ctx)
 	if err != nil {
 		return e, err

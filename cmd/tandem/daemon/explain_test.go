@@ -32,7 +32,7 @@ func TestTheStoryOfATimeHasTheDecisionThatWasInForce(t *testing.T) {
 		decision(time.Minute, election.ReasonCrashed),
 	}
 	x := &explainer{
-		node: cluster.New(cluster.Options{Log: hclog.NewNullLogger()}), policy: election.Policy{Name: "lb2"}, book: all,
+		node: cluster.New(cluster.Options{Log: hclog.NewNullLogger()}), policy: func() election.Policy { return election.Policy{Name: "lb2"} }, book: all,
 	}
 	ask := func(q api.Question) (string, error) {
 		e, err := x.explain(t.Context(), q)

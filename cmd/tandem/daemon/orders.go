@@ -11,7 +11,10 @@ import (
 )
 
 // orders hands an operator's orders to the election loop.
-type orders struct{ node *cluster.Node }
+type orders struct {
+	node     *cluster.Node
+	reloader *reloader
+}
 
 var _ admin.Orders = orders{}
 

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/tandem-lb/tandem/cluster"
@@ -23,10 +24,11 @@ import (
 
 // reporter puts the snapshots of the parts into one status.
 type reporter struct {
-	cfg     *configs.Config
+	cfg     *configs.Config                 // of the start: for what a reload cannot change
+	now     *atomic.Pointer[configs.Config] // of now
 	version Version
 	boot    uint64
-	hash    uint64
+	hash    *atomic.Uint64
 	started time.Time
 	node    *cluster.Node
 	keeper  *vip.Keeper
@@ -45,7 +47,7 @@ func (r *reporter) status() api.Status {
 	s := api.Status{
 		At: now, Node: r.cfg.Node, Version: string(r.version), Boot: fmt.Sprintf("%016x", r.boot), PID: os.Getpid(), Started: r.started,
 		State: stateOfNode(n), Since: n.Since, Reason: sentence(n), ReasonCode: string(n.Reason), Term: n.Term,
-		Rank: n.Fitness.Rank + n.Fitness.Slow, Reach: n.Fitness.Reach, Unfitness: n.Fitness.Why, Priority: r.cfg.Cluster.Priority, Gate: v.Gate,
+		Rank: n.Fitness.Rank + n.Fitness.Slow, Reach: n.Fitness.Reach, Unfitness: n.Fitness.Why, Priority: r.now.Load().Cluster.Priority, Gate: v.Gate,
 		Maintenance: n.Maintenance, ByHand: n.ByHand, Doing: n.Doing,
 	}
 	s.Peers = r.peers(n, now)
@@ -130,7 +132,7 @@ func (r *reporter) peers(n cluster.Status, now time.Time) []api.Peer {
 			Name: p.Name, State: api.PeerState(p.State), LastHeardMS: -1, MirroredMS: -1, Holds: p.Holds, Fit: p.Fit,
 			Maintenance: p.Maintenance, ByHand: p.ByHand, Rank: p.Rank, Term: p.Term,
 			HearsUs: p.HearsMe, Priority: p.Priority, Version: m.Meta.Version,
-			Witness: p.Witness, ConfigDiffers: m.Meta.ConfigHash != 0 && m.Meta.ConfigHash != r.hash,
+			Witness: p.Witness, ConfigDiffers: m.Meta.ConfigHash != 0 && m.Meta.ConfigHash != r.hash.Load(),
 		}
 		for _, mac := range m.Meta.MACs {
 			a.MACs = append(a.MACs, mac.String())

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"net/netip"
 	"syscall"
 
 	"github.com/tandem-lb/tandem/cluster"
@@ -16,7 +15,7 @@ import (
 // vipPart lets the election use the keeper without knowing it.
 type vipPart struct {
 	*vip.Keeper
-	listener netip.AddrPort // a listener on a VIP; invalid if there is none
+	listener address // a listener on a VIP; invalid if there is none
 }
 
 var _ cluster.VIP = (*vipPart)(nil)
@@ -41,10 +40,11 @@ func (p *vipPart) Facts() cluster.Facts {
 }
 
 func (p *vipPart) Confirm(ctx context.Context, macs []net.HardwareAddr) (cluster.Verdict, error) {
-	if !p.listener.IsValid() {
+	listener := p.listener.Load()
+	if !listener.IsValid() {
 		return cluster.NoAnswer, errNoListener
 	}
-	v, err := p.Keeper.Confirm(ctx, macs, p.listener)
+	v, err := p.Keeper.Confirm(ctx, macs, listener)
 	switch {
 	case err != nil:
 		return cluster.NoAnswer, err

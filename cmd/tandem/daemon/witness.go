@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/tandem-lb/tandem/cluster"
+	"github.com/tandem-lb/tandem/cluster/election"
 	"github.com/tandem-lb/tandem/cluster/pulse"
 	"github.com/tandem-lb/tandem/cmd/tandem/admin"
 	"github.com/tandem-lb/tandem/cmd/tandem/admin/api"
@@ -35,11 +36,13 @@ func assembleWitness(w World, cfg *configs.Config, version Version, log hclog.Lo
 	opts.VIP, opts.Traffic, opts.Votes, opts.Set = noVIP{}, noTraffic{}, pls, votes.Set.Hash
 	opts.Fitness = func() cluster.Fitness { return cluster.Fitness{Fit: true} } // and yet it never leads
 	node = cluster.New(opts)
-	rep := &reporter{cfg: cfg, version: version, boot: c.boot, started: time.Now(), node: node, gossip: c.gossip, pulse: pls}
+	rel := &reloader{read: w.Read, warned: w.Warned, node: node, log: log}
+	rel.keep(cfg)
+	rep := &reporter{cfg: cfg, now: &rel.now, hash: &rel.hash, version: version, boot: c.boot, started: time.Now(), node: node, gossip: c.gossip, pulse: pls}
 	adm := admin.New(cfg.Admin.Socket, rep.witness, log.Named("admin"))
-	adm.Follow(orders{node})
-	adm.Explains((&explainer{node: node, policy: policy(cfg), book: c.journal}).explain)
-	d := &daemon{cfg: cfg, log: log}
+	adm.Follow(orders{node, rel})
+	adm.Explains((&explainer{node: node, policy: func() election.Policy { return policy(rel.now.Load()) }, book: c.journal}).explain)
+	d := &daemon{cfg: &rel.now, log: log}
 	d.parts.node = node
 	d.parts.list = []part{
 		{"admin", runAdmin(w, adm, log.Named("admin"))},
@@ -48,6 +51,7 @@ func assembleWitness(w World, cfg *configs.Config, version Version, log hclog.Lo
 		{"peer", onPort(next(cfg.Cluster.Bind).Port(), c.streams.Run)},
 		{"pulse", onPort(next(cfg.Cluster.Bind).Port(), pls.Run)},
 		{"cluster", node.Run},
+		{"reload", rel.follow(w.Again)},
 	}
 	return d, nil
 }
@@ -59,7 +63,7 @@ func (r *reporter) witness() api.Status {
 	s := api.Status{
 		At: now, Node: r.cfg.Node, Version: string(r.version), Boot: fmt.Sprintf("%016x", r.boot), PID: os.Getpid(), Started: r.started,
 		State: api.Witness, Since: n.Since, Reason: sentence(n), ReasonCode: string(n.Reason), Term: n.Term,
-		Priority: r.cfg.Cluster.Priority,
+		Priority: r.now.Load().Cluster.Priority,
 	}
 	if n.Leaving {
 		s.State = api.Leaving

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"os"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/memberlist"
@@ -11,6 +12,7 @@ import (
 	"github.com/tandem-lb/tandem/cluster/pulse"
 	"github.com/tandem-lb/tandem/cluster/pulse/mirror"
 	"github.com/tandem-lb/tandem/command"
+	"github.com/tandem-lb/tandem/configs"
 	"github.com/tandem-lb/tandem/systemd"
 	"github.com/tandem-lb/tandem/vip"
 )
@@ -34,6 +36,11 @@ type World struct {
 	Dial   func(ctx context.Context, to netip.AddrPort) (net.Conn, error)
 	// Admin is where the API is served, instead of cfg.Admin.Socket.
 	Admin net.Listener
+	// Read is how a reload reads the configuration, as configs.LoadNext does; nil: there is none. Again asks for one.
+	Read  func(running *configs.Config) (*configs.Config, []configs.Warning, error)
+	Again <-chan os.Signal
+	// Warned are the warnings of the configuration at the start: a reload tells only others.
+	Warned []configs.Warning
 	// Command runs an operator's command; nil: command.Run.
 	Command func(ctx context.Context, c command.Command) (output string, err error)
 	// Feed is called at every turn of the election's loop, instead of the watchdog.
