@@ -46,7 +46,9 @@ func startBackend(t *testing.T) *backend {
 			t.Cleanup(func() { c.Close() })
 			conns.Go(func() {
 				defer c.Close()
-				for r := bufio.NewReader(c); b.serve(c, r) == nil; {
+				r := bufio.NewReader(c)
+				for err == nil {
+					err = b.serve(c, r)
 				}
 			})
 		}

@@ -3,6 +3,7 @@ package differential
 import (
 	"bufio"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -62,7 +63,7 @@ func send(t *testing.T, b *backend, addr string, in input) outcome {
 	for i := 0; ; i++ {
 		c.SetReadDeadline(time.Now().Add(patience))
 		if _, err := r.Peek(1); err != nil {
-			if e, ok := err.(net.Error); ok && e.Timeout() {
+			if errors.Is(err, os.ErrDeadlineExceeded) {
 				o.end = "silence"
 			}
 			break
