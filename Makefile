@@ -10,7 +10,7 @@ FUZZTIME  ?= 30s
 DURATION  ?= 3m
 SEEDS     ?= 4000
 
-.PHONY: build demo test e2e model sim check fmt lint fuzz nemesis bench-failover bench-proxy bench-unplug peers peers-h2spec peers-differential logs clean help
+.PHONY: build demo test e2e model sim check fmt lint fuzz nemesis bench-failover bench-proxy bench-unplug peers peers-h2spec peers-grpc peers-differential logs clean help
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s $$'\t'
@@ -73,11 +73,17 @@ bench-unplug: build ## a backend's plug is pulled under load, behind Tandem and 
 	@which haproxy >/dev/null || ls /usr/sbin/haproxy >/dev/null || { apt-get update -qq && apt-get install -y -qq haproxy; }
 	go run ./test/bench/unplug -tandem bin/tandem $(if $(RUNS),-runs $(RUNS))
 
-peers: peers-h2spec peers-differential ## other people's test suites
+peers: peers-h2spec peers-grpc peers-differential ## other people's test suites
 
 peers-h2spec: ## h2spec: 145 tests of HTTP/2
 	GOBIN=$(CURDIR)/bin go install github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible
 	go run ./test/peers/h2spec -h2spec bin/h2spec
+
+GRPC := google.golang.org/grpc/interop
+peers-grpc: ## gRPC's interoperability tests, by HTTP/2 with and without TLS
+	@mkdir -p bin/grpc
+	GOBIN=$(CURDIR)/bin/grpc go install $(GRPC)/client@v1.85.0 $(GRPC)/server@v1.85.0
+	go run ./test/peers/grpc -client bin/grpc/client -server bin/grpc/server
 
 peers-differential: ## the same bytes to Tandem, HAProxy and nginx: test/peers/differential/table.md; UPDATE=1 rewrites it
 	@ls /usr/sbin/haproxy /usr/sbin/nginx >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends haproxy nginx; }
