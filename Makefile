@@ -10,7 +10,7 @@ FUZZTIME  ?= 30s
 DURATION  ?= 3m
 SEEDS     ?= 4000
 
-.PHONY: build demo test e2e model sim check fmt lint fuzz nemesis bench-failover bench-proxy bench-unplug peers peers-h2spec peers-grpc peers-differential logs clean help
+.PHONY: build demo test e2e model sim check fmt lint fuzz nemesis bench-failover bench-proxy bench-unplug peers peers-h2spec peers-grpc peers-differential peers-proxyheader logs clean help
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s $$'\t'
@@ -73,7 +73,7 @@ bench-unplug: build ## a backend's plug is pulled under load, behind Tandem and 
 	@which haproxy >/dev/null || ls /usr/sbin/haproxy >/dev/null || { apt-get update -qq && apt-get install -y -qq haproxy; }
 	go run ./test/bench/unplug -tandem bin/tandem $(if $(RUNS),-runs $(RUNS))
 
-peers: peers-h2spec peers-grpc peers-differential ## other people's test suites
+peers: peers-h2spec peers-grpc peers-differential peers-proxyheader ## other people's test suites
 
 peers-h2spec: ## h2spec: 145 tests of HTTP/2
 	GOBIN=$(CURDIR)/bin go install github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible
@@ -88,6 +88,10 @@ peers-grpc: ## gRPC's interoperability tests, by HTTP/2 with and without TLS
 peers-differential: ## the same bytes to Tandem, HAProxy and nginx: test/peers/differential/table.md; UPDATE=1 rewrites it
 	@ls /usr/sbin/haproxy /usr/sbin/nginx >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends haproxy nginx; }
 	go test -count=1 ./test/peers/differential -peers $(if $(UPDATE),-update)
+
+peers-proxyheader: ## PROXY headers exchanged with HAProxy and nginx
+	@ls /usr/sbin/haproxy /usr/lib/nginx/modules/ngx_stream_module.so >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends haproxy nginx libnginx-mod-stream; }
+	go run ./test/peers/proxyheader
 
 logs: ## bring docs/logs.md up to date with the code
 	go test ./docs -update
