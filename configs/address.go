@@ -153,7 +153,7 @@ func notAddress(s string) string {
 	case host == "localhost":
 		return "is a host name; write 127.0.0.1"
 	case looksLikeName(host):
-		return "is a host name, or mistyped; this version wants an IP address (names that are resolved come in a later version)"
+		return "is a host name, or mistyped; an IP address is wanted here"
 	}
 	return ""
 }

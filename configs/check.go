@@ -62,6 +62,7 @@ func (c *checker) config(f *fileConfig) *Config {
 	cfg.VIP = c.vip(&f.VIP, cfg.Cluster.Failover)
 	cfg.VIP.Node, cfg.VIP.RunDir = cfg.Node, cfg.RunDir
 	cfg.Pools = c.readPools(&f.Pools)
+	cfg.Resolver = c.resolver(&f.Resolver)
 	cfg.Listeners = c.readListeners(&f.Listeners)
 	cfg.Track = c.track(&f.Track, cfg)
 	cfg.Notify = c.notify(f)

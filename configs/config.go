@@ -9,6 +9,7 @@ import (
 	"github.com/tandem-lb/tandem/proxy"
 	"github.com/tandem-lb/tandem/proxy/accesslog"
 	"github.com/tandem-lb/tandem/proxy/pool"
+	"github.com/tandem-lb/tandem/resolve"
 	"github.com/tandem-lb/tandem/vip"
 )
 
@@ -27,6 +28,7 @@ type Config struct {
 	Admin     Admin
 	Notify    []notify.Hook
 	AccessLog accesslog.Config
+	Resolver  resolve.Config
 }
 
 // Log says how to log.
@@ -39,6 +41,7 @@ type Log struct {
 type Pool struct {
 	pool.Config
 	Health health.Config
+	Names  []resolve.Name // of backends whose addresses are found by name
 }
 
 // Admin says where the command line reaches the daemon.

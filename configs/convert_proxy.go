@@ -212,7 +212,7 @@ func (c *checker) readPools(bs *blocks[filePool]) []Pool {
 		p.TLS = c.poolTLS(&f.TLS)
 		c.headed[p.Name], c.guessed[p.Name] = p.ProxyProtocol != "", !f.Health.Type.set && !f.Health.Port.set
 		p.Health = c.health(&f.Health, p.TLS)
-		p.Backends = c.readBackends(f)
+		p.Backends = c.readBackends(f, &p)
 		c.failures(f, &p)
 		c.balancing(f, &p)
 		ps = append(ps, p)
@@ -220,7 +220,7 @@ func (c *checker) readPools(bs *blocks[filePool]) []Pool {
 	return ps
 }
 
-func (c *checker) readBackends(f *filePool) []pool.BackendConfig {
+func (c *checker) readBackends(f *filePool, p *Pool) []pool.BackendConfig {
 	c.need(f.block, "backends", f.Backends.set, "a list of backends, each with name and address")
 	if f.Backends.set && !f.Backends.bad && len(f.Backends.items) == 0 {
 		c.bad(f.Backends.place, "is empty; write at least one backend")
@@ -235,6 +235,14 @@ func (c *checker) readBackends(f *filePool) []pool.BackendConfig {
 		b := pool.BackendConfig{Name: c.take(taken, fb.block, fb.Name, "backend of this pool"), Weight: c.number(fb.Weight, 256, 1)}
 		b.Backup, b.MaxConns = c.flag(fb.Backup), c.number(fb.MaxConns, mostConns, 0)
 		c.need(fb.block, "address", fb.Address.set, "where the backend listens, such as 10.0.1.21:8080")
+		var named bool
+		if b.Host, b.Port, named = c.named(fb.Address); named {
+			bs = append(bs, c.byName(fb, b, taken, p)...)
+			continue
+		}
+		if fb.Addresses.set {
+			c.bad(fb.Addresses.place, "is for a backend whose address is a host name")
+		}
 		if a, ok := c.addrPort(fb.Address, 0); ok {
 			if why := odd(a.Addr()); why != "" {
 				c.bad(fb.Address.place, "%s %s; write where the backend listens", show(fb.Address.text), why)

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/tandem-lb/tandem/resolve"
 )
 
 // Change is one difference between two configurations.
@@ -30,6 +32,7 @@ func Diff(was, is *Config) []Change {
 	d.named("pool ", was.Pools, is.Pools)
 	d.field("drain", was.Drain, is.Drain)
 	d.field("log.level", was.Log.Level, is.Log.Level)
+	d.field("resolver", was.Resolver, is.Resolver)
 	d.field("access_log", was.AccessLog, is.AccessLog)
 	d.field("notify", was.Notify, is.Notify)
 	d.field("cluster.priority", was.Cluster.Priority, is.Cluster.Priority)
@@ -103,7 +106,7 @@ func differences(key string, was, is reflect.Value) []string {
 			f := was.Type().Field(i)
 			name := keyOf(f.Name)
 			switch {
-			case f.Name == "Backends" && key == "": // are told apart
+			case f.Name == "Backends" && key == "", f.Type == reflect.TypeFor[[]resolve.Name](): // are told apart
 			case f.Anonymous:
 				hows = append(hows, differences(key, was.Field(i), is.Field(i))...)
 			default:

@@ -19,6 +19,15 @@ type fileConfig struct {
 	Admin     fileAdmin            `key:"admin"`
 	AccessLog fileAccessLog        `key:"access_log"`
 	Notify    blocks[fileNotify]   `key:"notify"`
+	Resolver  fileResolver         `key:"resolver"`
+}
+
+type fileResolver struct {
+	block
+	Servers list   `key:"servers"`
+	MinTTL  scalar `key:"min_ttl"`
+	MaxTTL  scalar `key:"max_ttl"`
+	Timeout scalar `key:"timeout"`
 }
 
 type fileAccessLog struct {
@@ -195,8 +204,9 @@ type fileBackend struct {
 	Address scalar `key:"address"`
 	Weight  scalar `key:"weight"`
 
-	Backup   scalar `key:"backup"`
-	MaxConns scalar `key:"max_conns"`
+	Backup    scalar `key:"backup"`
+	MaxConns  scalar `key:"max_conns"`
+	Addresses scalar `key:"addresses"`
 }
 
 type fileQueue struct {

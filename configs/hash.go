@@ -121,6 +121,9 @@ func hashPool(w io.Writer, p *Pool) {
 	slices.SortFunc(bs, func(a, b pool.BackendConfig) int { return cmp.Compare(a.Name, b.Name) })
 	for _, b := range bs {
 		write("backend %q %s %d", b.Name, b.Address, b.Weight)
+		if b.Host != "" {
+			write("host %q %d", b.Host, b.Port)
+		}
 		if b.Backup {
 			write("backup")
 		}

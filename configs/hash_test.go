@@ -52,6 +52,7 @@ func TestHashIsOfWhatMustBeEqual(t *testing.T) {
 		{"protocol: http", "protocol: http, error_pages: [{statuses: 503, file: /a}]"},
 		{"least-conn", "round-robin"},
 		{"/healthz", "/"},
+		{"10.0.1.21:8080", "app.internal:8080"},
 		{"/healthz", "/healthz, expect_status: 200"},
 		{"/healthz", `/healthz, headers: ["X-A: b"]`},
 		{"http, path: /healthz", "grpc, service: a"},

@@ -182,6 +182,7 @@ listeners:
   - {name: dns, bind: 10.0.0.10:53, protocol: udp, pool: dns, responses: 1, max_conns_per_client: 1000, rate_limit: 500}
   - {name: web6, bind: "[2001:db8::10]:80", protocol: http, pool: web}
   - {name: inside, bind: 192.0.2.10:5432, protocol: tcp, pool: postgres}
+resolver: {servers: [10.0.0.53, 10.0.0.54]}
 access_log: {file: /var/log/tandem/access.log}
 pools:
   - name: web
@@ -202,7 +203,7 @@ pools:
     backends: [{name: pg1, address: "[2001:db8:1::31]:5432"}]
   - name: rpc
     health: {type: grpc, service: shop.Orders}
-    backends: [{name: rpc1, address: "10.0.1.51:50051"}]
+    backends: [{name: rpc, address: rpc.example.org:50051, addresses: 4}]
   - name: cache
     health: {send: "PING\r\n", expect: +PONG}
     backends: [{name: redis1, address: "10.0.1.61:6379"}]

@@ -85,7 +85,10 @@ func soundPool(t *testing.T, p Pool, must func(bool, string, any), usable func(n
 			primaries++
 		}
 		must(b.MaxConns >= 0 && (b.MaxConns == 0 || p.QueueTimeout > 0), "a full backend has no queue", p)
-		usable(b.Address, "a backend")
+		if b.Host == "" {
+			usable(b.Address, "a backend")
+		}
+		must(b.Host == "" || b.Port != 0, "a backend has a name and no port", b)
 		must(validName(b.Name) && !names[b.Name] && b.Weight >= 1 && b.Weight <= 256, "a backend has no name of its own or no weight", b)
 		names[b.Name] = true
 	}

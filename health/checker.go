@@ -31,6 +31,7 @@ type Checker struct {
 	dial    dialFunc
 	seed    uint64 // of the jitter
 	changes chan change
+	where   func(pool, backend string) (netip.AddrPort, string)
 	telling sync.Mutex // held while a change is told, or the targets are changed; before mu
 
 	mu      sync.Mutex      // guards what follows
@@ -45,7 +46,8 @@ type subject struct {
 	status Status
 	track  track // as it was when the target took another's place
 	stop   context.CancelFunc
-	down   bool // it was told to be
+	at     netip.AddrPort // where it is, if it is known by name
+	down   bool           // it was told to be
 	gone   bool
 }
 
@@ -75,6 +77,7 @@ func newChecker(targets []Target, report func(pool, backend string, up bool, rea
 		report = func(string, string, bool, string) {}
 	}
 	c := &Checker{report: report, log: log, dial: dial, seed: seed, changes: make(chan change)}
+	c.where = func(string, string) (netip.AddrPort, string) { return netip.AddrPort{}, "nobody knows where it is" }
 	for _, t := range targets {
 		c.targets = append(c.targets, c.newTarget(t))
 	}
@@ -87,6 +90,12 @@ func (c *Checker) newTarget(t Target) *subject {
 		Target: t, track: track{state: Unchecked},
 		status: Status{Pool: t.Pool, Backend: t.Backend, Address: newProber(t, c.dial).addr, State: Unchecked, Since: time.Now()},
 	}
+}
+
+// Locate has where asked, before each probe of a backend that is known by name, where it is. Without an address the probe has failed, for the
+// reason given, or without a reason is left out. It is called before Run.
+func (c *Checker) Locate(where func(pool, backend string) (at netip.AddrPort, reason string)) {
+	c.where = where
 }
 
 // Snapshot returns the status of every target, in the order in which they were given.
@@ -138,7 +147,13 @@ func (c *Checker) start(t *subject, i, n int) {
 
 // watch probes one target until ctx ends.
 func (c *Checker) watch(ctx context.Context, t *subject, i, n int) {
-	w := newWatch(t.Target, c.dial, c.log)
+	target := t.Target
+	c.mu.Lock()
+	if t.Host != "" {
+		target.Address = t.at
+	}
+	c.mu.Unlock()
+	w := newWatch(target, c.dial, c.log)
 	w.track.state = t.track.state
 	random := rand.New(rand.NewPCG(c.seed, uint64(i))) //nolint:gosec // jitter, not a secret
 	timer := time.NewTimer(spread(i, n, w.cfg.Interval))
@@ -150,7 +165,11 @@ func (c *Checker) watch(ctx context.Context, t *subject, i, n int) {
 		case <-timer.C:
 		}
 		start := time.Now()
-		r := w.probe(ctx)
+		r, ok := c.once(ctx, t, w)
+		if !ok {
+			timer.Reset(jitter(w.pause(), random.Float64()))
+			continue
+		}
 		if ctx.Err() != nil {
 			return // cut short: not a result
 		}
@@ -163,6 +182,27 @@ func (c *Checker) watch(ctx context.Context, t *subject, i, n int) {
 		}
 		timer.Reset(time.Until(start.Add(jitter(w.pause(), random.Float64()))))
 	}
+}
+
+// once makes one probe, unless there is nothing to probe.
+func (c *Checker) once(ctx context.Context, t *subject, w *watch) (result, bool) {
+	if t.Host == "" {
+		return w.probe(ctx), true
+	}
+	at, reason := c.where(t.Pool, t.Backend)
+	if w.seek(at, reason, c.dial) {
+		c.mu.Lock()
+		t.at, t.track = at, w.track
+		t.status = Status{Pool: t.Pool, Backend: t.Backend, Address: w.addr, State: Unchecked, Since: time.Now()}
+		c.mu.Unlock()
+	}
+	switch {
+	case w.idle:
+		return result{}, false
+	case reason != "":
+		return failed(reason), true
+	}
+	return w.probe(ctx), true
 }
 
 // note stores the result of a probe and returns the new status, and whether its state is new.
@@ -193,7 +233,7 @@ func (c *Checker) tell(ch change) {
 	}
 	st := ch.status
 	c.report(st.Pool, st.Backend, st.State == Up, st.Reason)
-	pairs := []any{"pool", st.Pool, "backend", st.Backend, "addr", st.Address, "reason", st.Reason, "took", st.Took, "after", st.Count}
+	pairs := []any{"pool", st.Pool, "backend", st.Backend, "addr", told(ch.target.Host, st.Address), "reason", st.Reason, "took", st.Took, "after", st.Count}
 	if st.State == Up {
 		c.log.Info("backend up", pairs...)
 	} else {

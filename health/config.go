@@ -63,4 +63,6 @@ type Target struct {
 	Config        Config
 	// Greeting is what a probe sends first; nil: nothing. For backends that want a PROXY header.
 	Greeting []byte
+	// Host is the name of the backend with its port, if it is known by name instead of Address: see Locate.
+	Host string
 }

@@ -162,6 +162,12 @@ type world struct {
 // start runs a checker of targets in the present bubble. setup prepares the network.
 func start(t *testing.T, setup func(*fakeNet), targets ...Target) *world {
 	t.Helper()
+	return startAt(t, nil, setup, targets...)
+}
+
+// startAt is start where backends are known by name.
+func startAt(t *testing.T, where func(pool, backend string) (netip.AddrPort, string), setup func(*fakeNet), targets ...Target) *world {
+	t.Helper()
 	w := &world{fakeNet: newFakeNet(), started: time.Now()}
 	setup(w.fakeNet)
 	w.Checker = newChecker(targets, func(pool, backend string, up bool, reason string) {
@@ -169,6 +175,7 @@ func start(t *testing.T, setup func(*fakeNet), targets ...Target) *world {
 		defer w.mu.Unlock()
 		w.reports = append(w.reports, reported{pool, backend, up, reason, time.Since(w.started)})
 	}, logger(&w.logged), w.connect, *seed)
+	w.Locate(where)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- w.Run(ctx) }()

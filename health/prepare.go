@@ -41,9 +41,14 @@ func (c *Checker) swap(targets []Target) (again []Status) {
 			continue
 		}
 		n := c.newTarget(t)
-		if was != nil && was.Address == t.Address && t.Config.Type != None {
+		if was != nil && was.Address == t.Address && was.Host == t.Host && t.Config.Type != None {
 			n.track.state, n.down = was.status.State, was.down
 			addr := n.status.Address
+			if n.at = was.at; t.Host != "" {
+				here := t
+				here.Address = n.at
+				addr = newProber(here, c.dial).addr
+			}
 			n.status = was.status
 			n.status.Address = addr
 			if n.status.State != Unchecked {

@@ -1,6 +1,7 @@
 package health
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"net"
@@ -45,7 +46,8 @@ type exchanger interface {
 
 func newProber(t Target, dial dialFunc) *prober {
 	p := &prober{dial: dial, addr: t.Address, cfg: t.Config.WithDefaults(), hail: t.Greeting}
-	if p.cfg.Port != 0 {
+	p.cfg.Host = cmp.Or(p.cfg.Host, t.Host)
+	if p.cfg.Port != 0 && p.addr.IsValid() {
 		p.addr = netip.AddrPortFrom(p.addr.Addr(), p.cfg.Port)
 	}
 	t.Config = p.cfg

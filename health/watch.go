@@ -1,6 +1,7 @@
 package health
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -9,8 +10,10 @@ import (
 // watch is one target under observation. It is used by one goroutine.
 type watch struct {
 	*prober
-	track track
-	log   hclog.Logger
+	target Target // with where it is now
+	idle   bool   // there is nothing to probe
+	track  track
+	log    hclog.Logger
 
 	spared bool // the last result was forgiven as late: the next one counts
 	stuck  bool // probes cannot be made: told once
@@ -20,10 +23,30 @@ type watch struct {
 func newWatch(t Target, dial dialFunc, log hclog.Logger) *watch {
 	p := newProber(t, dial)
 	return &watch{
-		prober: p,
-		track:  track{rise: p.cfg.Rise, fall: p.cfg.Fall, state: Unchecked},
-		log:    log.With("pool", t.Pool, "backend", t.Backend, "addr", p.addr),
+		prober: p, target: t,
+		track: track{rise: p.cfg.Rise, fall: p.cfg.Fall, state: Unchecked},
+		log:   log.With("pool", t.Pool, "backend", t.Backend, "addr", told(t.Host, p.addr)),
 	}
+}
+
+// seek takes in where the backend is now, and reports whether that is another place, of which nothing is known yet.
+func (w *watch) seek(at netip.AddrPort, reason string, dial dialFunc) (moved bool) {
+	idle := !at.IsValid() && reason == ""
+	moved = at != w.target.Address || idle != w.idle
+	if w.idle = idle; moved {
+		w.target.Address = at
+		w.prober = newProber(w.target, dial)
+		w.track = track{rise: w.cfg.Rise, fall: w.cfg.Fall, state: Unchecked}
+	}
+	return moved
+}
+
+// told is an address as it is logged.
+func told(host string, addr netip.AddrPort) string {
+	if host != "" {
+		return host
+	}
+	return addr.String()
 }
 
 // take counts a result and reports whether the state has changed. A probe that this host could not make counts
@@ -48,7 +71,7 @@ func (w *watch) take(r result) (changed bool) {
 
 // pause is the time from the start of one probe to the start of the next, before jitter.
 func (w *watch) pause() time.Duration {
-	if w.retry || w.track.changing() {
+	if w.retry || w.idle || w.track.changing() {
 		return w.cfg.FastInterval
 	}
 	return w.cfg.Interval

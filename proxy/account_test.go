@@ -186,7 +186,7 @@ func TestAccessLogTellsHowLongThingsTook(t *testing.T) {
 		b.proxy.access.Store(accesslog.New(accesslog.Config{File: file, Format: accesslog.JSON}, b.proxy.log))
 		for _, u := range *b.proxy.upstreams.Load() {
 			connect := u.dialTo
-			u.dialTo = func(ctx context.Context, addr string, limit time.Duration) (net.Conn, error) {
+			u.dialTo = func(ctx context.Context, addr netip.AddrPort, limit time.Duration) (net.Conn, error) {
 				time.Sleep(200 * time.Millisecond)
 				return connect(ctx, addr, limit)
 			}

@@ -106,7 +106,9 @@ func (o *outward) open(c net.Conn, u *upstream, until time.Time) (net.Conn, erro
 	}
 	if cfg.ServerName == "" { // the address stands for a name
 		cfg = cfg.Clone()
-		cfg.ServerName = u.backend.Address().Addr().String()
+		if cfg.ServerName, _, _ = net.SplitHostPort(u.backend.Host()); cfg.ServerName == "" {
+			cfg.ServerName = u.backend.Address().Addr().String()
+		}
 	}
 	s := clientConn(c, cfg)
 	err := s.shake(until)

@@ -57,7 +57,7 @@ func inBubble(t *testing.T, cfg ListenerConfig, backend func(*duplex), story fun
 		}
 		b.listener = b.proxy.listeners()[0]
 		for _, u := range *b.proxy.upstreams.Load() {
-			u.dialTo = func(context.Context, string, time.Duration) (net.Conn, error) {
+			u.dialTo = func(context.Context, netip.AddrPort, time.Duration) (net.Conn, error) {
 				near, far := newDuplex()
 				b.rest.Go(func() { defer far.Close(); backend(far) })
 				return near, nil

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -32,7 +33,6 @@ const (
 type upstream struct {
 	proxy   *Proxy
 	backend *pool.Backend
-	addr    string
 	origin  proxyheader.Version
 	limit   time.Duration // of connecting, with TLS's handshake
 	tls     *outward      // nil: plain
@@ -40,7 +40,8 @@ type upstream struct {
 	mux     *mux.Set      // nil: HTTP/1.1
 	// distrusted: the last handshake failed.
 	distrusted atomic.Bool
-	dialTo     func(ctx context.Context, addr string, limit time.Duration) (net.Conn, error)
+	dialTo     func(ctx context.Context, to netip.AddrPort, limit time.Duration) (net.Conn, error)
+	was        netip.AddrPort // where it was when tidy looked last
 
 	mu   sync.Mutex // guards idle
 	idle []*backendConn
@@ -48,23 +49,23 @@ type upstream struct {
 
 func newUpstream(p *Proxy, backends *pool.Pool, b *pool.Backend, dial func(context.Context, netip.AddrPort) (net.Conn, error)) *upstream {
 	u := &upstream{
-		proxy: p, backend: b, addr: b.Address().String(), origin: backends.ProxyProtocol(), limit: backends.ConnectTimeout(),
+		proxy: p, backend: b, was: b.Address(), origin: backends.ProxyProtocol(), limit: backends.ConnectTimeout(),
 		dialTo: dialTCP,
 	}
 	if dial != nil {
-		u.dialTo = func(ctx context.Context, _ string, limit time.Duration) (net.Conn, error) {
+		u.dialTo = func(ctx context.Context, to netip.AddrPort, limit time.Duration) (net.Conn, error) {
 			ctx, cancel := context.WithTimeout(ctx, limit)
 			defer cancel()
-			return dial(ctx, b.Address())
+			return dial(ctx, to)
 		}
 	}
 	return u
 }
 
-func dialTCP(ctx context.Context, addr string, limit time.Duration) (net.Conn, error) {
+func dialTCP(ctx context.Context, to netip.AddrPort, limit time.Duration) (net.Conn, error) {
 	// Every use of a connection has its own time limit, so keep-alive by the kernel is left to tunnels.
 	d := net.Dialer{Timeout: limit, KeepAlive: -1}
-	return d.DialContext(ctx, "tcp", addr)
+	return d.DialContext(ctx, "tcp", to.String())
 }
 
 // patience is how long an attempt to connect may take: while others are there to turn to, a part of what a last one may. A
@@ -79,7 +80,11 @@ func (u *upstream) patience(last bool) time.Duration {
 // dial opens a new connection for a client that has connected to at. last says that there is no other backend to turn to.
 func (u *upstream) dial(client, at netip.AddrPort, last bool) (net.Conn, error) {
 	until := time.Now().Add(u.limit)
-	c, err := u.dialTo(u.proxy.dialing, u.addr, u.patience(last))
+	to := u.backend.Address()
+	if !to.IsValid() {
+		return nil, errNoAddress
+	}
+	c, err := u.dialTo(u.proxy.dialing, to, u.patience(last))
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
@@ -96,12 +101,16 @@ func (u *upstream) dial(client, at netip.AddrPort, last bool) (net.Conn, error) 
 	return c, nil
 }
 
+// errNoAddress says that the backend's name has lost its address since it was picked.
+var errNoAddress = errors.New("connect: the backend has no address")
+
 // backendConn is a connection over which a backend is asked one thing after the other.
 type backendConn struct {
 	stream
 	upstream *upstream
 	since    time.Time // idle since
-	asked    bool      // it has served a request before
+	to       netip.AddrPort
+	asked    bool // it has served a request before
 	down     atomic.Bool
 }
 
@@ -116,12 +125,13 @@ func (u *upstream) fresh(stall time.Duration, client, at netip.AddrPort, last bo
 	if u.mux != nil {
 		return u.muxed(stall, client, at, last)
 	}
+	to := u.backend.Address()
 	c, err := u.dial(client, at, last)
 	if err != nil {
 		return nil, err
 	}
 	setUserTimeout(c, stall)
-	b := &backendConn{upstream: u}
+	b := &backendConn{upstream: u, to: to}
 	b.init(c, &u.proxy.buffers)
 	if !u.backend.Attach(b) {
 		_ = c.Close()
@@ -144,8 +154,8 @@ func (u *upstream) get() *backendConn {
 		u.idle = u.idle[:n-1]
 		u.mu.Unlock()
 		u.proxy.budget.Give(1)
-		// Closed, or with an answer to a question that nobody asked: both must not meet the next request.
-		if b.quiet() {
+		// Closed, or with an answer to a question that nobody asked: both must not meet the next request. Nor must where the backend was before.
+		if b.to == u.backend.Address() && b.quiet() {
 			return b
 		}
 		b.close()
@@ -182,7 +192,7 @@ func (u *upstream) tidy(now time.Time) {
 	u.mu.Lock()
 	keep := u.idle[:0]
 	for _, b := range u.idle {
-		if now.IsZero() || now.Sub(b.since) >= keepIdle || !b.quiet() {
+		if now.IsZero() || now.Sub(b.since) >= keepIdle || b.to != u.backend.Address() || !b.quiet() {
 			gone = append(gone, b)
 			continue
 		}
@@ -207,6 +217,10 @@ func (p *Proxy) tidy(ctx context.Context) {
 			for _, u := range *p.upstreams.Load() {
 				u.tidy(now)
 				if u.mux != nil {
+					if at := u.backend.Address(); at != u.was {
+						u.was = at
+						u.mux.Leave()
+					}
 					u.mux.Look(now)
 				}
 			}

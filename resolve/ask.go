@@ -22,26 +22,26 @@ const (
 )
 
 // lookup asks for the addresses of a host: IPv4, or IPv6 if it has none.
-func (r *Resolver) lookup(ctx context.Context, host string) (answer, error) {
-	servers, err := r.servers()
+func (r *Resolver) lookup(ctx context.Context, cfg *Config, host string) (answer, error) {
+	servers, err := r.servers(cfg)
 	if err != nil {
 		return answer{}, err
 	}
-	a, err := r.all(ctx, servers, host, dnsmessage.TypeA)
+	a, err := all(ctx, cfg, servers, host, dnsmessage.TypeA)
 	if errors.Is(err, errNoData) {
-		a, err = r.all(ctx, servers, host, dnsmessage.TypeAAAA)
+		a, err = all(ctx, cfg, servers, host, dnsmessage.TypeAAAA)
 	}
 	return a, err
 }
 
 // all asks one server after the other until one knows.
-func (r *Resolver) all(ctx context.Context, servers []netip.AddrPort, host string, t dnsmessage.Type) (answer, error) {
+func all(ctx context.Context, cfg *Config, servers []netip.AddrPort, host string, t dnsmessage.Type) (answer, error) {
 	var last error
 	for range rounds {
 		for _, s := range servers {
-			a, err := r.ask(ctx, "udp", s, host, t)
+			a, err := ask(ctx, cfg, "udp", s, host, t)
 			if err == nil && a.truncated {
-				a, err = r.ask(ctx, "tcp", s, host, t)
+				a, err = ask(ctx, cfg, "tcp", s, host, t)
 			}
 			if err == nil || errors.Is(err, errNotFound) || errors.Is(err, errNoData) || ctx.Err() != nil {
 				return a, err
@@ -53,8 +53,8 @@ func (r *Resolver) all(ctx context.Context, servers []netip.AddrPort, host strin
 }
 
 // ask puts a question to a server and waits for the answer.
-func (r *Resolver) ask(ctx context.Context, network string, server netip.AddrPort, host string, t dnsmessage.Type) (answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, r.cfg.Timeout)
+func ask(ctx context.Context, cfg *Config, network string, server netip.AddrPort, host string, t dnsmessage.Type) (answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, cfg.Timeout)
 	defer cancel()
 	var random [2]byte
 	rand.Read(random[:]) //nolint:errcheck // crypto/rand.Read never fails
@@ -63,7 +63,7 @@ func (r *Resolver) ask(ctx context.Context, network string, server netip.AddrPor
 	if err != nil {
 		return answer{}, err
 	}
-	c, err := r.cfg.Dial(ctx, network, server) // for each question a port of its own, which nobody can guess
+	c, err := cfg.Dial(ctx, network, server) // for each question a port of its own, which nobody can guess
 	if err != nil {
 		return answer{}, err
 	}

@@ -35,11 +35,14 @@ type Name struct {
 // are fewer addresses than backends. It is called by several goroutines, for each backend by one, and must not block.
 type Report func(pool, backend string, at netip.AddrPort, reason string)
 
+// What zero means.
 const (
-	// DefaultMinTTL and the others are what zero means.
 	DefaultMinTTL  = time.Second
 	DefaultMaxTTL  = 5 * time.Minute
 	DefaultTimeout = 2 * time.Second
+)
+
+const (
 	// MaxBackends bounds Name.Backends.
 	MaxBackends = 64
 	// firstRetry and lastRetry bound the wait after a failure, which doubles each time.

@@ -11,29 +11,119 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// Resolver follows names.
+// Resolver follows names. Its methods may be called concurrently.
 type Resolver struct {
-	cfg    Config
-	names  []Name
 	report Report
 	log    hclog.Logger
 	file   string // with the servers of the system
+
+	changing sync.Mutex // held while names are changed; before mu
+
+	mu    sync.Mutex // guards what follows
+	cfg   Config
+	names []Name
+	live  map[string]*live
+	known map[string][]netip.Addr // the last good answer for each host
+	ctx   context.Context         // of Run; nil when it does not run
+}
+
+// live is a name that is followed.
+type live struct {
+	stop context.CancelFunc
+	done chan struct{}
 }
 
 // New returns a resolver that tells report where backends are; it does nothing before Run.
 func New(cfg Config, names []Name, report Report, log hclog.Logger) *Resolver {
-	return &Resolver{cfg: cfg.withDefaults(), names: names, report: report, log: log, file: systemFile}
+	return &Resolver{cfg: cfg.withDefaults(), names: names, report: report, log: log, file: systemFile, live: map[string]*live{}, known: map[string][]netip.Addr{}}
 }
 
 // Run follows the names until ctx ends, and returns nil when every question has ended.
 func (r *Resolver) Run(ctx context.Context) error {
-	var wg sync.WaitGroup
-	for _, n := range r.names {
-		wg.Go(func() { r.follow(ctx, &followed{Name: n, at: make([]netip.Addr, len(n.Backends))}) })
-	}
+	r.begin(ctx)
 	<-ctx.Done()
-	wg.Wait()
+	r.changing.Lock()
+	defer r.changing.Unlock()
+	r.mu.Lock()
+	r.ctx = nil
+	ended := r.live
+	r.live = map[string]*live{}
+	r.mu.Unlock()
+	for _, l := range ended {
+		<-l.done
+	}
 	return nil
+}
+
+func (r *Resolver) begin(ctx context.Context) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ctx = ctx
+	r.start()
+}
+
+// Set has other names followed, by other servers. Names that stay are asked for when their time is over; what is known of a host is told at once of
+// backends that are new. When it returns, nothing is reported any more of those that have gone.
+func (r *Resolver) Set(cfg Config, names []Name) {
+	r.changing.Lock()
+	defer r.changing.Unlock()
+	stays := map[string]bool{}
+	for _, n := range names {
+		stays[n.key()] = true
+	}
+	var gone []*live
+	r.mu.Lock()
+	for key, l := range r.live {
+		if !stays[key] {
+			l.stop()
+			gone = append(gone, l)
+			delete(r.live, key)
+		}
+	}
+	r.mu.Unlock()
+	for _, l := range gone {
+		<-l.done
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.cfg, r.names = cfg.withDefaults(), names
+	r.start()
+}
+
+// key tells names apart.
+func (n Name) key() string { return fmt.Sprintf("%q %q %d %q", n.Pool, n.Host, n.Port, n.Backends) }
+
+// start follows the names that are not followed yet. The caller holds mu.
+func (r *Resolver) start() {
+	for _, n := range r.names {
+		if r.ctx == nil || r.live[n.key()] != nil {
+			continue
+		}
+		ctx, stop := context.WithCancel(r.ctx)
+		l := &live{stop: stop, done: make(chan struct{})}
+		r.live[n.key()] = l
+		go func() {
+			defer close(l.done)
+			r.follow(ctx, &followed{Name: n, at: make([]netip.Addr, len(n.Backends))})
+		}()
+	}
+}
+
+// config is whom to ask now.
+func (r *Resolver) config() Config {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.cfg
+}
+
+// remembered is the last good answer for a host, nil if there was none; good is one that is.
+func (r *Resolver) remembered(host string, good []netip.Addr) []netip.Addr {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if good != nil {
+		r.known[host] = good
+	}
+	return r.known[host]
 }
 
 // followed is a name and what is known of it. Its goroutine owns it.
@@ -47,6 +137,9 @@ type followed struct {
 
 // follow asks for a name again and again.
 func (r *Resolver) follow(ctx context.Context, f *followed) {
+	if addrs, err := r.config().usable(f, r.remembered(f.Host, nil)); err == nil {
+		r.take(f, addrs)
+	}
 	retry := firstRetry
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -56,9 +149,10 @@ func (r *Resolver) follow(ctx context.Context, f *followed) {
 			return
 		case <-timer.C:
 		}
-		a, err := r.lookup(ctx, f.Host)
+		cfg := r.config()
+		a, err := r.lookup(ctx, &cfg, f.Host)
 		if err == nil {
-			a.addrs, err = r.usable(f, a.addrs)
+			a.addrs, err = cfg.usable(f, a.addrs)
 		}
 		if ctx.Err() != nil {
 			return
@@ -70,20 +164,20 @@ func (r *Resolver) follow(ctx context.Context, f *followed) {
 			continue
 		}
 		retry = firstRetry
-		r.take(f, a.addrs)
-		timer.Reset(min(max(a.ttl, r.cfg.MinTTL), r.cfg.MaxTTL))
+		r.take(f, r.remembered(f.Host, a.addrs))
+		timer.Reset(min(max(a.ttl, cfg.MinTTL), cfg.MaxTTL))
 	}
 }
 
 // usable keeps the addresses that a backend can have, sorted, each once; the error says that there is none.
-func (r *Resolver) usable(f *followed, addrs []netip.Addr) ([]netip.Addr, error) {
+func (c Config) usable(f *followed, addrs []netip.Addr) ([]netip.Addr, error) {
 	var out []netip.Addr
 	why := "nothing"
 	for _, a := range addrs {
 		a = a.Unmap()
 		if reason := refuse(a); reason != "" {
 			why = a.String() + ", which " + reason
-		} else if reason := r.cfg.Refuse(netip.AddrPortFrom(a, f.Port)); reason != "" {
+		} else if reason := c.Refuse(netip.AddrPortFrom(a, f.Port)); reason != "" {
 			why = a.String() + ", which " + reason
 		} else {
 			out = append(out, a)

@@ -16,7 +16,7 @@ import (
 
 const host = "app.internal"
 
-var ask = []netip.AddrPort{netip.MustParseAddrPort("10.0.0.53:53"), netip.MustParseAddrPort("10.0.0.54:53")}
+var servers = []netip.AddrPort{netip.MustParseAddrPort("10.0.0.53:53"), netip.MustParseAddrPort("10.0.0.54:53")}
 
 func app(backends ...string) Name {
 	return Name{Host: host, Port: 8080, Pool: "web", Backends: backends}
@@ -33,7 +33,7 @@ func TestNamesAreAskedForAgainWhenTheirTimeIsOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, log := newServer(30), &logBuffer{}
 		s.set(host, "10.0.1.1")
-		got, end := world(t, Config{Servers: ask, Dial: s.dial}, log, app("a"))
+		got, end := world(t, Config{Servers: servers, Dial: s.dial}, log, app("a"))
 		defer end()
 		synctest.Wait()
 		want(t, "at once", got.of("a"), "10.0.1.1:8080")
@@ -62,7 +62,7 @@ func TestTimeToLiveIsBounded(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s := newServer(c.ttl)
 			s.set(host, "10.0.1.1")
-			_, end := world(t, Config{Servers: ask, MinTTL: c.min, MaxTTL: c.max, Dial: s.dial}, &logBuffer{}, app("a"))
+			_, end := world(t, Config{Servers: servers, MinTTL: c.min, MaxTTL: c.max, Dial: s.dial}, &logBuffer{}, app("a"))
 			time.Sleep(time.Hour - time.Millisecond)
 			if n := s.questions(); n != c.hour {
 				t.Errorf("ttl %d, %v..%v: %d questions in an hour, want %d", c.ttl, c.min, c.max, n, c.hour)
@@ -76,7 +76,7 @@ func TestTheLastGoodAnswerIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, log := newServer(5), &logBuffer{}
 		s.set(host, "10.0.1.1")
-		got, end := world(t, Config{Servers: ask, Dial: s.dial}, log, app("a"))
+		got, end := world(t, Config{Servers: servers, Dial: s.dial}, log, app("a"))
 		defer end()
 		synctest.Wait()
 		for name, broken := range map[string]func(*server){
@@ -104,7 +104,7 @@ func TestTheLastGoodAnswerIsKept(t *testing.T) {
 func TestANameThatNeverResolvedSaysWhy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, log := newServer(60), &logBuffer{}
-		got, end := world(t, Config{Servers: ask, Dial: s.dial}, log, app("a", "b"))
+		got, end := world(t, Config{Servers: servers, Dial: s.dial}, log, app("a", "b"))
 		defer end()
 		synctest.Wait()
 		want(t, "unknown", got.of("a", "b"), "-app.internal: there is no such name -")
@@ -129,12 +129,12 @@ func TestServersAreAskedInOrderUntilOneKnows(t *testing.T) {
 		s := newServer(60)
 		s.set(host, "10.0.1.1")
 		dial := func(ctx context.Context, network string, to netip.AddrPort) (net.Conn, error) {
-			if to == ask[0] {
+			if to == servers[0] {
 				return nil, errors.New("connection refused")
 			}
 			return s.dial(ctx, network, to)
 		}
-		got, end := world(t, Config{Servers: ask, Dial: dial}, &logBuffer{}, app("a"))
+		got, end := world(t, Config{Servers: servers, Dial: dial}, &logBuffer{}, app("a"))
 		defer end()
 		synctest.Wait()
 		want(t, "by the second", got.of("a"), "10.0.1.1:8080")
@@ -169,7 +169,7 @@ func TestAnswersAreReadInEveryForm(t *testing.T) {
 					}
 					return ""
 				}
-				got, end := world(t, Config{Servers: ask[:1], Dial: s.dial, Refuse: refuse}, &logBuffer{}, app("a"))
+				got, end := world(t, Config{Servers: servers[:1], Dial: s.dial, Refuse: refuse}, &logBuffer{}, app("a"))
 				defer end()
 				time.Sleep(time.Millisecond)
 				want(t, name, got.of("a"), c.want)
@@ -195,7 +195,7 @@ func TestForgedAnswersAreNotHeard(t *testing.T) {
 			s := newServer(60)
 			s.set(host, "10.0.1.1")
 			s.edit = edit
-			got, end := world(t, Config{Servers: ask, Dial: s.dial}, &logBuffer{}, app("a"))
+			got, end := world(t, Config{Servers: servers, Dial: s.dial}, &logBuffer{}, app("a"))
 			time.Sleep(20 * time.Second)
 			if at := got.of("a"); !strings.HasPrefix(at, "-app.internal: ") {
 				t.Errorf("%s: believed, %q", name, at)
@@ -209,7 +209,7 @@ func TestManyAddressesAreTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, log := newServer(1), &logBuffer{}
 		s.set(host, "10.0.1.1", "10.0.1.2", "10.0.1.3")
-		got, end := world(t, Config{Servers: ask, Dial: s.dial}, log, app("a-1", "a-2", "a-3", "a-4"), Name{Host: host, Port: 80, Pool: "one", Backends: []string{"one"}})
+		got, end := world(t, Config{Servers: servers, Dial: s.dial}, log, app("a-1", "a-2", "a-3", "a-4"), Name{Host: host, Port: 80, Pool: "one", Backends: []string{"one"}})
 		defer end()
 		time.Sleep(10 * time.Second)
 		all := strings.Fields(got.of("a-1", "a-2", "a-3", "a-4"))
@@ -237,12 +237,44 @@ func TestRunEndsInTheMiddleOfAQuestion(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(1)
 		s.mute = true
-		got, end := world(t, Config{Servers: ask, Dial: s.dial}, &logBuffer{}, app("a"))
+		got, end := world(t, Config{Servers: servers, Dial: s.dial}, &logBuffer{}, app("a"))
 		time.Sleep(time.Second)
 		end()
 		s.wg.Wait()
 		if got.n != 0 {
 			t.Errorf("reported %d times by a question that was cut short", got.n)
 		}
+	})
+}
+
+func TestNamesCanBeChangedWhileTheyAreFollowed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(60)
+		s.set(host, "10.0.1.1", "10.0.1.2")
+		s.set("other", "10.0.2.1")
+		cfg := Config{Servers: servers, Dial: s.dial}
+		other := Name{Host: "other", Port: 80, Pool: "web", Backends: []string{"o"}}
+		r, got, end := changeable(t, cfg, &logBuffer{}, app("a"), other)
+		synctest.Wait()
+		s.change(func(s *server) { s.mute = true })
+		asked := s.questions()
+		r.Set(cfg, []Name{other, app("a-1", "a-2")}) // what is known of a host is enough for a start
+		synctest.Wait()
+		at := strings.Fields(got.of("a-1", "a-2", "o"))
+		slices.Sort(at)
+		want(t, "at once, while all servers are silent", strings.Join(at, " "), "10.0.1.1:8080 10.0.1.2:8080 10.0.2.1:80")
+		if n := s.questions() - asked; n != 1 {
+			t.Errorf("%d questions at a change of one name, want 1", n)
+		}
+		time.Sleep(10 * time.Minute)
+		r.Set(cfg, nil)
+		asked = s.questions()
+		time.Sleep(10 * time.Minute)
+		if n := s.questions() - asked; n != 0 {
+			t.Errorf("%d questions for names that have gone", n)
+		}
+		end()
+		r.Set(cfg, []Name{other}) // too late, and harmless
+		s.wg.Wait()
 	})
 }

@@ -174,12 +174,19 @@ func (a *addresses) of(backends ...string) string {
 // world runs a resolver of names in a bubble; what it returns ends it.
 func world(t *testing.T, cfg Config, log *logBuffer, names ...Name) (*addresses, func()) {
 	t.Helper()
+	_, got, end := changeable(t, cfg, log, names...)
+	return got, end
+}
+
+// changeable is world with the resolver itself.
+func changeable(t *testing.T, cfg Config, log *logBuffer, names ...Name) (*Resolver, *addresses, func()) {
+	t.Helper()
 	got := &addresses{at: map[string]string{}, why: map[string]string{}}
 	r := New(cfg, names, got.report, log.logger())
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- r.Run(ctx) }()
-	return got, func() {
+	return r, got, func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Errorf("Run: %v", err)

@@ -18,9 +18,9 @@ const (
 )
 
 // servers returns whom to ask.
-func (r *Resolver) servers() ([]netip.AddrPort, error) {
-	if len(r.cfg.Servers) > 0 {
-		return r.cfg.Servers, nil
+func (r *Resolver) servers(cfg *Config) ([]netip.AddrPort, error) {
+	if len(cfg.Servers) > 0 {
+		return cfg.Servers, nil
 	}
 	f, err := os.Open(r.file)
 	if err != nil {

@@ -217,6 +217,16 @@ func (c *Conn) close() {
 	c.writeSoon()
 }
 
+// leave takes no more streams, and ends the connection with the last one.
+func (c *Conn) leave() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err == nil {
+		c.leaving = true
+		c.endIfLeft()
+	}
+}
+
 // end ends the connection and all its streams.
 func (c *Conn) end(err error) {
 	if c.err != nil {

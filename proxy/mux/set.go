@@ -116,6 +116,15 @@ func (s *Set) Empty() bool {
 	return len(s.conns)+s.dialing == 0
 }
 
+// Leave has no more streams opened on the connections that there are; each ends with its last one. It is for backends that are elsewhere now.
+func (s *Set) Leave() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.conns {
+		c.leave()
+	}
+}
+
 // Close ends all connections, opens no more, and returns when what they have started has ended.
 func (s *Set) Close() {
 	s.mu.Lock()

@@ -57,15 +57,15 @@ func (b *Backend) available() bool {
 
 // fine is available for who holds mu.
 func (b *Backend) fine() bool {
-	return b.State() != Down && b.order.Admin == Ready && !b.sentence.out && !b.awaited
+	return b.State() != Down && b.placed() && b.order.Admin == Ready && !b.sentence.out && !b.awaited
 }
 
 // member is what decides whether the backend is in rotation. One that an operator has taken out is never forced to serve: it
-// is shown as what is never forced, a backup that is not available.
+// is shown as what is never forced, a backup that is not available; so is one that has no address.
 func (b *Backend) member() member {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return member{backup: b.backup || b.order.Admin != Ready, available: b.fine(), since: b.since}
+	return member{backup: b.backup || b.order.Admin != Ready || !b.placed(), available: b.fine(), since: b.since}
 }
 
 // shut reports whether the backend takes nothing at all, and its sessions end. An ejected one keeps them: whoever still gets

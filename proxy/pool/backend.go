@@ -42,7 +42,7 @@ type Session interface{ Reset() }
 // Backend is one server of a pool. Its methods may be called from any goroutine.
 type Backend struct {
 	name       string
-	address    netip.AddrPort
+	host       string      // by which its address is found, with the port; empty: the address is fixed
 	configured int         // its weight; guarded by the pool's mu
 	keep       atomic.Bool // sessions survive when it goes down
 
@@ -54,6 +54,8 @@ type Backend struct {
 	most   int64  // uses at one time; zero: no bound; guarded by the pool's mu
 	hash   uint64 // of the name
 	cookie string
+
+	at atomic.Pointer[netip.AddrPort] // where it is; invalid: not known, or not in use; written under the pool's changing
 
 	serves atomic.Bool // is in rotation; written under the pool's mu
 
@@ -82,8 +84,8 @@ type Backend struct {
 // Name returns the backend's name, unique within its pool.
 func (b *Backend) Name() string { return b.name }
 
-// Address returns where the backend listens.
-func (b *Backend) Address() netip.AddrPort { return b.address }
+// Address returns where the backend listens. It changes only if the backend is known by name, and is invalid while it has no address.
+func (b *Backend) Address() netip.AddrPort { return *b.at.Load() }
 
 // State returns what is known about the backend now.
 func (b *Backend) State() State { return State(b.state.Load()) }

@@ -89,7 +89,10 @@ type Config struct {
 type BackendConfig struct {
 	Name    string
 	Address netip.AddrPort
-	Weight  int // 1..256; zero means 1
+	// Host and Port are where it is instead of Address, if it is known by name: it is not available until SetAddress says where.
+	Host   string
+	Port   uint16
+	Weight int // 1..256; zero means 1
 	// Backup gets traffic only while no backend is available that is none.
 	Backup bool
 	// MaxConns bounds its uses at one time: TCP sessions, HTTP requests; zero: no bound.

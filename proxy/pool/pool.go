@@ -236,6 +236,9 @@ func (p *Pool) setUp(name string, up bool, reason string) []Session {
 		if b.name != name {
 			continue
 		}
+		if !b.placed() {
+			return nil // where it was is not where it is
+		}
 		s := Down
 		if up {
 			s = Up

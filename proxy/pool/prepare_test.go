@@ -232,7 +232,7 @@ func effective(s *Set) string {
 		var cookies []string
 		for _, b := range c.backends {
 			cookies = append(cookies, b.cookie)
-			out += fmt.Sprintf("%s: %s %s %d/%d %v backup=%t most=%d keep=%t serves=%t share=%d %d\n", p.name, b.name, b.address, b.configured, b.weight, b.State(), b.backup, b.most, b.keep.Load(), b.serves.Load(), b.share, b.hash)
+			out += fmt.Sprintf("%s: %s %s %d/%d %v backup=%t most=%d keep=%t serves=%t share=%d %d\n", p.name, b.name, b.Address(), b.configured, b.weight, b.State(), b.backup, b.most, b.keep.Load(), b.serves.Load(), b.share, b.hash)
 		}
 		out += fmt.Sprintf("%s: forced=%t serving=%d reserve=%d choices=%d %v\n", p.name, p.rotation.forced, len(p.rotation.serving), len(p.rotation.reserve), p.choices.Load(), cookies)
 		c.backends, c.sticky.by = nil, nil

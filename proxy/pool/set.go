@@ -81,8 +81,10 @@ type Status struct {
 // BackendStatus describes one backend at one moment.
 type BackendStatus struct {
 	Name     string
-	Address  netip.AddrPort
-	Weight   int // as configured, or as ordered
+	Address  netip.AddrPort // invalid: see Host
+	Host     string         // by which the address is found, with a port; empty: it is fixed
+	Unused   bool           // its name has no address for it, which is no fault
+	Weight   int            // as configured, or as ordered
 	Backup   bool
 	MaxConns int // zero: no bound
 	State    State
@@ -125,7 +127,7 @@ func (b *Backend) snapshot() BackendStatus {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return BackendStatus{
-		Name: b.name, Address: b.address, Weight: b.weight,
+		Name: b.name, Address: b.Address(), Host: b.host, Unused: b.unused(), Weight: b.weight,
 		Backup: b.backup, MaxConns: int(b.most), State: b.State(), Reason: b.reason, Since: b.since,
 		Order: b.order, Ejected: b.sentence.out, Until: b.sentence.until, Ejection: b.sentence.reason, Ejects: b.round.Load(),
 		Active: b.active.Load(), Total: b.total.Load(), Failures: b.failures.Load(),

@@ -53,7 +53,7 @@ func (p *Pool) apply(c Config) {
 		}
 		for _, bc := range c.Backends {
 			b := old[bc.Name]
-			proven = proven || b != nil && b.address == bc.Address && b.available()
+			proven = proven || b != nil && b.isAt(bc) && b.available()
 		}
 	}
 	value := cookies(c.Name, c.Secret)
@@ -61,7 +61,7 @@ func (p *Pool) apply(c Config) {
 	defer p.mu.Unlock()
 	for _, bc := range c.Backends {
 		b := old[bc.Name]
-		if b == nil || b.address != bc.Address {
+		if b == nil || !b.isAt(bc) {
 			b = newBackend(bc, b)
 			b.hash, b.cookie = hashName(p.seed, b.name), value(b.name)
 			b.awaited = proven && !c.Unprobed
@@ -73,7 +73,7 @@ func (p *Pool) apply(c Config) {
 		if b.weigh(); b.weight == weight {
 			b.share = share // it may be warming up
 		}
-		if c.Unprobed && b.State() != Unchecked {
+		if c.Unprobed && b.State() != Unchecked && b.placed() {
 			b.state.Store(uint32(Unchecked))
 			b.reason, b.since = "", time.Now()
 		}
@@ -92,7 +92,8 @@ func (p *Pool) apply(c Config) {
 
 // newBackend returns a backend that takes the place of one of the same name; nil: there was none.
 func newBackend(c BackendConfig, before *Backend) *Backend {
-	b := &Backend{name: c.Name, address: c.Address, since: time.Now(), sessions: make(map[Session]struct{})}
+	b := &Backend{name: c.Name, since: time.Now(), sessions: make(map[Session]struct{})}
+	b.place(c)
 	if before != nil {
 		before.mu.Lock()
 		b.order = before.order

@@ -53,6 +53,8 @@ func assemble(w World, cfg *configs.Config, version Version, log hclog.Logger) (
 	}
 	fit := newFitness(cfg, keeper, prx, log.Named("track"))
 	checker := health.NewOn(w.Dial, targets(cfg), fit.follow(pools.SetUp), log.Named("health"))
+	checker.Locate(pools.Where)
+	names := newResolver(w, cfg, pools, log.Named("resolve"))
 	fit.checker = checker
 
 	var node *cluster.Node
@@ -87,6 +89,7 @@ func assemble(w World, cfg *configs.Config, version Version, log hclog.Logger) (
 	node = cluster.New(opts)
 	rel := &reloader{
 		read: w.Read, warned: w.Warned, key: c.key, node: node, pools: pools, checker: checker, proxy: prx, notify: ntf, fit: fit, vip: vips, log: log,
+		names: func(next *configs.Config) { names.Set(resolverConfig(w, next), backendNames(next)) },
 	}
 	rel.keep(cfg)
 	rep := &reporter{
@@ -115,6 +118,7 @@ func assemble(w World, cfg *configs.Config, version Version, log hclog.Logger) (
 		{"peer", onPort(next(cfg.Cluster.Bind).Port(), c.streams.Run)},
 		{"mirror", runMirror},
 		{"pulse", onPort(next(cfg.Cluster.Bind).Port(), pls.Run)},
+		{"resolver", names.Run},
 		{"health", checker.Run},
 		{"track", fit.tracker.Run},
 		{"fitness", fit.run},
@@ -131,7 +135,9 @@ func newKeeper(w World, cfg *configs.Config, log hclog.Logger) (*vip.Keeper, err
 	c.Node, c.RunDir, c.Failover, c.Votes = cfg.Node, cfg.RunDir, cfg.Cluster.Failover, cfg.Cluster.Quorum
 	for _, p := range cfg.Pools {
 		for _, b := range p.Backends {
-			c.Neighbours = append(c.Neighbours, b.Address.Addr())
+			if b.Host == "" {
+				c.Neighbours = append(c.Neighbours, b.Address.Addr())
+			}
 		}
 	}
 	c.Neighbours = append(slices.Clone(cfg.Cluster.Mirrors), c.Neighbours...) // it finds out where they are
@@ -157,7 +163,7 @@ func targets(cfg *configs.Config) []health.Target {
 	var ts []health.Target
 	for _, p := range cfg.Pools {
 		for _, b := range p.Backends {
-			ts = append(ts, health.Target{Pool: p.Name, Backend: b.Name, Address: b.Address, Config: p.Health, Greeting: greeting(p)})
+			ts = append(ts, health.Target{Pool: p.Name, Backend: b.Name, Address: b.Address, Host: b.HostPort(), Config: p.Health, Greeting: greeting(p)})
 		}
 	}
 	return ts

@@ -38,6 +38,7 @@ type reloader struct {
 	notify  *notify.Notifier
 	fit     *fitJudge
 	vip     *vipPart
+	names   func(*configs.Config)
 	log     hclog.Logger
 
 	one    sync.Mutex // held while one is under way; guards what follows
@@ -128,6 +129,7 @@ func (r *reloader) prepare(ctx context.Context, next *configs.Config) (commit fu
 	return func() { //nolint:contextcheck // what it starts lives as long as the forwarding
 		pools.Commit()
 		front.Commit()
+		r.names(next)
 		probe()
 		r.notify.SetHooks(next.Notify)
 		r.vip.listener.Store(vipListener(next))

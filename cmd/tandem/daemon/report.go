@@ -193,12 +193,23 @@ func (r *reporter) poolStates() []api.Pool {
 			out = append(out, api.Pool{Name: h.Pool, Balance: string(p.Balance), Forced: p.Forced, Waiting: p.Waiting})
 		}
 		b := backends[[2]string{h.Pool, h.Backend}]
+		if b.Unused {
+			continue
+		}
 		out[i].Backends = append(out[i].Backends, api.Backend{
-			Name: h.Backend, Address: h.Address.String(), State: api.BackendState(h.State), Since: h.Since, Reason: h.Reason,
+			Name: h.Backend, Address: whereabouts(h, b), State: api.BackendState(h.State), Since: h.Since, Reason: h.Reason,
 			ProbeMS: float64(h.Took.Microseconds()) / 1000, Active: b.Active, Max: b.MaxConns, Backup: b.Backup,
 		})
 	}
 	return out
+}
+
+// whereabouts is where a backend is probed, or the name by which it has not been found yet.
+func whereabouts(h health.Status, b pool.BackendStatus) string {
+	if h.Address.IsValid() || b.Host == "" {
+		return h.Address.String()
+	}
+	return b.Host
 }
 
 func move(m journal.Move) api.Failover {

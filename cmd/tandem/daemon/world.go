@@ -34,6 +34,8 @@ type World struct {
 	// Listen opens a listener for clients; Dial connects to a backend, for forwarding and for probes, or to a listener of this node.
 	Listen func(ctx context.Context, bind netip.AddrPort) (net.Listener, error)
 	Dial   func(ctx context.Context, to netip.AddrPort) (net.Conn, error)
+	// DialName connects to a name server, by "udp" or "tcp".
+	DialName func(ctx context.Context, network string, to netip.AddrPort) (net.Conn, error)
 	// Admin is where the API is served, instead of cfg.Admin.Socket.
 	Admin net.Listener
 	// Read is how a reload reads the configuration, as configs.LoadNext does; nil: there is none. Again asks for one.
