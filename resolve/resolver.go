@@ -59,7 +59,7 @@ func (r *Resolver) begin(ctx context.Context) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.ctx = ctx
-	r.start()
+	r.start() //nolint:contextcheck // it has it from r
 }
 
 // Set has other names followed, by other servers. Names that stay are asked for when their time is over; what is known of a host is told at once of
