@@ -10,7 +10,7 @@ FUZZTIME  ?= 30s
 DURATION  ?= 3m
 SEEDS     ?= 4000
 
-.PHONY: build demo test e2e model sim check fmt lint fuzz nemesis bench-failover bench-proxy bench-unplug peers peers-h2spec peers-grpc peers-differential peers-proxyheader logs clean help
+.PHONY: build demo test e2e model sim check fmt lint fuzz nemesis bench-failover bench-proxy bench-unplug peers peers-h2spec peers-grpc peers-differential peers-proxyheader packages packages-check logs clean help
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s $$'\t'
@@ -93,8 +93,15 @@ peers-proxyheader: ## PROXY headers exchanged with HAProxy and nginx
 	@ls /usr/sbin/haproxy /usr/lib/nginx/modules/ngx_stream_module.so >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends haproxy nginx libnginx-mod-stream; }
 	go run ./test/peers/proxyheader
 
+packages: ## dist/: a deb and an rpm of this commit, with man pages, completions and SBOM
+	packaging/build dist
+
+packages-check: packages ## the same bytes from two builds; the deb is installed, used, upgraded and removed in namespaces (root, Debian)
+	packaging/same
+	packaging/try dist/*.deb
+
 logs: ## bring docs/logs.md up to date with the code
 	go test ./docs -update
 
 clean:
-	rm -rf bin bench-results
+	rm -rf bin dist bench-results

@@ -65,7 +65,6 @@ Exit status: 0 done, 1 failed, 2 wrong use or wrong file.`,
 		},
 	}
 	root.SetVersionTemplate(versionLine())
-	root.CompletionOptions.DisableDefaultCmd = true
 	root.SuggestionsMinimumDistance = 2
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return wrongUse{err} })
 	socket := defaultSocket
@@ -75,7 +74,7 @@ Exit status: 0 done, 1 failed, 2 wrong use or wrong file.`,
 	root.PersistentFlags().StringVar(&o.configFile, "config", defaultConfig, "the configuration file")
 	root.PersistentFlags().StringVar(&o.socketPath, "socket", socket, "the daemon's socket; $TANDEM_SOCKET changes the default")
 	root.AddCommand(commands(&o)...)
-	root.AddCommand(newCheckCommand(o.config), newKeygenCommand(), newVersionCommand())
+	root.AddCommand(newCheckCommand(o.config), newKeygenCommand(), newVersionCommand(), newManCommand())
 	root.AddCommand(laterCommands()...)
 	for _, c := range root.Commands() {
 		refuseArgs(c)

@@ -11,6 +11,9 @@ import (
 // version is set by the linker: -X main.version=v1.2.3.
 var version = "dev" //nolint:gochecknoglobals // the linker sets variables only
 
+// revision is the commit, where the version control was not there at the build: -X main.revision=abc123.
+var revision string //nolint:gochecknoglobals // the linker sets variables only
+
 // newVersionCommand returns `tandem version`.
 func newVersionCommand() *cobra.Command {
 	return &cobra.Command{
@@ -36,7 +39,7 @@ func commit() string {
 	if !ok {
 		return ""
 	}
-	revision, dirty := "", ""
+	revision, dirty := revision, ""
 	for _, s := range info.Settings {
 		switch {
 		case s.Key == "vcs.revision":
