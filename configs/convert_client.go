@@ -11,9 +11,10 @@ func (c *checker) trust(f *fileListener, l *proxy.ListenerConfig) {
 	}
 }
 
-// clientLimits reads what all clients, and each, may use.
+// clientLimits reads who may come in, and what all clients, and each, may use.
 func (c *checker) clientLimits(f *fileListener, l *proxy.ListenerConfig) {
 	const most = 1_000_000
+	l.Deny, l.Allow = c.clients(&f.Deny), c.clients(&f.Allow)
 	l.MaxConns = c.number(f.MaxConns, most, 0)
 	l.MaxConnsPerClient = c.number(f.MaxPerClient, most, 0)
 	l.RateLimit = c.number(f.RateLimit, most, 0)

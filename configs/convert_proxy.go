@@ -104,7 +104,7 @@ func (c *checker) timeouts(f *fileListener, l *proxy.ListenerConfig) {
 	case proxy.TCP:
 		l.IdleTimeout = c.duration(f.IdleTimeout, session)
 		l.HalfCloseTimeout = c.duration(f.HalfCloseTimeout, span{min: time.Second, max: day, def: time.Minute, never: true})
-		for _, s := range []scalar{f.TunnelTimeout, f.HeaderTimeout, f.BodyTimeout, f.ResponseTimeout, f.MaxHeader, f.H2C, f.MaxBody, f.LenientPaths, f.RequestID} {
+		for _, s := range []scalar{f.TunnelTimeout, f.HeaderTimeout, f.BodyTimeout, f.ResponseTimeout, f.MaxHeader, f.H2C, f.MaxBody, f.LenientPaths, f.RequestID, f.MinRate} {
 			c.httpOnly(s.set, s.place)
 		}
 		if !l.ProxyProtocol {
@@ -122,6 +122,9 @@ func (c *checker) timeouts(f *fileListener, l *proxy.ListenerConfig) {
 		l.BodyTimeout = c.duration(f.BodyTimeout, patience(30*time.Second))
 		l.ResponseTimeout = c.duration(f.ResponseTimeout, patience(30*time.Second))
 		l.MaxHeader = c.size(f.MaxHeader, 1<<10, 1<<20, 32<<10)
+		if l.MinRate = c.size(f.MinRate, 0, 1<<20, 100); l.MinRate == 0 {
+			l.MinRate = -1
+		}
 		if l.HeaderTimeout == never {
 			c.warn(f.HeaderTimeout.place, "never lets clients that send nothing keep their connections for ever; 5s is the default")
 		}

@@ -15,7 +15,7 @@ func (c *checker) datagrams(f *fileListener, l *proxy.ListenerConfig) {
 	if l.MaxConns == 0 {
 		l.MaxConns = 10_000
 	}
-	for _, s := range []scalar{f.HalfCloseTimeout, f.TunnelTimeout, f.HeaderTimeout, f.BodyTimeout, f.ResponseTimeout, f.MaxHeader, f.MaxBody, f.LenientPaths, f.ProxyProtocol} {
+	for _, s := range []scalar{f.HalfCloseTimeout, f.TunnelTimeout, f.HeaderTimeout, f.BodyTimeout, f.ResponseTimeout, f.MaxHeader, f.MaxBody, f.LenientPaths, f.ProxyProtocol, f.MinRate} {
 		c.notUDP(s.set, s.place)
 	}
 	c.notUDP(f.TrustedProxies.set, f.TrustedProxies.place)
@@ -32,6 +32,6 @@ func (c *checker) datagrams(f *fileListener, l *proxy.ListenerConfig) {
 
 func (c *checker) notUDP(set bool, at place) {
 	if set {
-		c.bad(at, "is not for protocol: udp, which has idle_timeout, responses and max_conns")
+		c.bad(at, "is not for protocol: udp, which has idle_timeout, responses, max_conns, deny and allow")
 	}
 }

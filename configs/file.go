@@ -108,6 +108,9 @@ type fileListener struct {
 	ResponseTimeout  scalar `key:"response_timeout"`
 	MaxHeader        scalar `key:"max_header"`
 	TrustedProxies   list   `key:"trusted_proxies"`
+	Deny             list   `key:"deny"`
+	Allow            list   `key:"allow"`
+	MinRate          scalar `key:"min_rate"`
 	ProxyProtocol    scalar `key:"proxy_protocol"`
 	MaxBody          scalar `key:"max_body"`
 	Responses        scalar `key:"responses"`

@@ -58,6 +58,15 @@ func Hash(c *Config) uint64 {
 		if l.MaxConnsPerClient > 0 || l.RateLimit > 0 {
 			write("clients %d %d %d", l.MaxConnsPerClient, l.RateLimit, l.RateBurst)
 		}
+		for _, n := range slices.SortedFunc(slices.Values(l.Deny), comparePrefix) {
+			write("deny %s", n)
+		}
+		for _, n := range slices.SortedFunc(slices.Values(l.Allow), comparePrefix) {
+			write("allow %s", n)
+		}
+		if l.Protocol == proxy.HTTP && l.MinRate != 100 {
+			write("min rate %d", l.MinRate)
+		}
 		if l.Responses > 0 || l.MaxConns > 0 {
 			write("flows %d %d", l.Responses, l.MaxConns)
 		}

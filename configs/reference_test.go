@@ -143,6 +143,8 @@ listeners:
     bind: 10.0.0.10:80
     protocol: http
     pool: web
+    deny: [10.6.6.0/24]
+    allow: [0.0.0.0/0, "::/0"]
     error_pages: [{statuses: [502, 503, 504], file: /etc/tandem/sorry.html}]
     request_id: X-Request-ID
     routes:

@@ -40,7 +40,7 @@ func (s *stream) deaf() bool {
 
 // unreached is what a backend is to blame for when a connection to it could not be opened: not for what this host lacks.
 func unreached(err error) error {
-	for _, ours := range []error{context.Canceled, errWentDown, limit.ErrBudget, mux.ErrFull, unix.EMFILE, unix.ENFILE, unix.ENOMEM, unix.ENOBUFS, unix.EADDRNOTAVAIL} {
+	for _, ours := range []error{context.Canceled, errWentDown, errFiles, limit.ErrBudget, mux.ErrFull, unix.EMFILE, unix.ENFILE, unix.ENOMEM, unix.ENOBUFS, unix.EADDRNOTAVAIL} {
 		if errors.Is(err, ours) {
 			return nil
 		}

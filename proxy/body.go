@@ -16,6 +16,7 @@ var errBodyLarge = &http1.Error{Status: 413, Reason: "body is larger than is all
 // start prepares for the body of w's request.
 func (p *bodyPump) start(w *work) {
 	p.most, p.patience = w.way.limits.maxBody, w.patience()
+	p.pace = pace{rate: w.way.limits.rate}
 	p.chunked, p.left, p.chunks = w.req.Chunked, w.req.Length, http1.Chunks{}
 	p.kept, p.lost = p.kept[:0], false
 	p.stop.Store(false)
@@ -148,16 +149,21 @@ func (p *bodyPump) again(conn *backendConn) error {
 // moreBody waits for more of the body.
 func (c *client) moreBody(p *bodyPump) error {
 	for {
-		c.in.arm(time.Now(), p.patience)
+		now := time.Now()
+		c.in.arm(now, p.patience)
 		// The order matters: stopPump sets stop first and then wakes the reader.
 		if p.stop.Load() {
 			return errTimeout
 		}
-		switch err := c.in.fill(); {
+		had := len(c.in.pending())
+		err := c.in.fill()
+		switch {
 		case errors.Is(err, errTimeout) && !p.stop.Load() && time.Now().Before(c.in.deadline):
 			c.in.by(c.in.deadline) // woken by a drain that took us for idle
 		case errors.Is(err, io.EOF):
 			return io.ErrUnexpectedEOF
+		case err == nil && !p.chunked && p.pace.slow(time.Since(now), len(c.in.pending())-had):
+			return errBodySlow
 		default:
 			return err
 		}

@@ -44,6 +44,12 @@ type ListenerConfig struct {
 	RateLimit int
 	// RateBurst is how many it may begin at once after a pause; at least 1.
 	RateBurst int
+	// Deny and then Allow turn clients away: those in Deny, and, unless Allow is empty, those that are not in Allow. Their requests are
+	// answered with 403 (http), their connections reset (tcp), their datagrams dropped (udp).
+	Deny, Allow []netip.Prefix
+	// MinRate is how many bytes a second of a request's body must come while nothing else is waited for, if its length was told: others
+	// may be streams (http only); zero: 100; negative: no bound.
+	MinRate int
 	// TunnelTimeout is IdleTimeout for upgraded (websocket) connections of an http listener; default 1 h.
 	TunnelTimeout time.Duration
 	// HalfCloseTimeout bounds the silence of a TCP session of which one side has said that it sends no more; default 1 min.
@@ -121,6 +127,7 @@ const (
 	defaultResponse  = 30 * time.Second
 	defaultDrain     = 30 * time.Second
 	defaultMaxHeader = 32 << 10
+	defaultMinRate   = 100
 	defaultFlows     = 10_000
 	// forever stands for "no bound": longer than any process runs.
 	forever = 10 * 365 * 24 * time.Hour
@@ -160,6 +167,9 @@ func (l ListenerConfig) withDefaults() ListenerConfig {
 	if l.MaxBody == 0 {
 		l.MaxBody = -1
 	}
+	if l.MinRate == 0 {
+		l.MinRate = defaultMinRate
+	}
 	if l.MaxHeader <= 0 {
 		l.MaxHeader = defaultMaxHeader
 	}
@@ -167,9 +177,17 @@ func (l ListenerConfig) withDefaults() ListenerConfig {
 }
 
 // trusts reports whether the forwarding fields of a peer are believed.
-func (l *ListenerConfig) trusts(peer netip.Addr) bool {
-	for _, p := range l.TrustedProxies {
-		if p.Contains(peer) {
+func (l *ListenerConfig) trusts(peer netip.Addr) bool { return contain(l.TrustedProxies, peer) }
+
+// admits reports whether a client may come in.
+func (l *ListenerConfig) admits(client netip.Addr) bool {
+	client = client.Unmap().WithZone("") // an address with a zone is in no network
+	return !contain(l.Deny, client) && (len(l.Allow) == 0 || contain(l.Allow, client))
+}
+
+func contain(networks []netip.Prefix, a netip.Addr) bool {
+	for _, n := range networks {
+		if n.Contains(a) {
 			return true
 		}
 	}

@@ -26,8 +26,11 @@ func (c *client) exchange(w *work, size int) bool {
 	c.identify(w)
 	c.in.consume(size) // what r points to stays until more is read
 	w.client, w.grpc = c.origin(r), isGRPC(r)
-	if c.listener.clients.Allow(w.client, w.began) != nil {
-		w.way = &c.listener.ways[len(c.listener.ways)-1]
+	w.way = &c.listener.ways[len(c.listener.ways)-1]
+	switch {
+	case !c.listener.cfg.admits(w.client):
+		return c.fail(w, !r.HasBody(), 403, errDenied.Error())
+	case !c.listener.allows(w.client, w.began):
 		return c.fail(w, !r.HasBody(), 429, "more requests than are allowed")
 	}
 	if done, keep := c.routed(w); done {

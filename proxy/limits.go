@@ -16,9 +16,14 @@ const (
 	perSession = 2
 	// reserve is how many descriptors are left to everything else at most: peers, admin, probes, files. With a low limit of open files it is a quarter.
 	reserve = 1024
+	// evictions is how many silent flows end at most for a new one: others may be quicker to take what they leave.
+	evictions = 3
 )
 
-var errMaxConns = errors.New("the listener has as many connections as it may have")
+var (
+	errMaxConns = errors.New("the listener has as many connections as it may have")
+	errDenied   = errors.New("the listener is not for the client's network")
+)
 
 // descriptors is how many clients and backends may take together.
 func descriptors() *limit.Budget {
@@ -48,15 +53,24 @@ func (l *listener) leave() { l.proxy.budget.Give(perSession) }
 // welcome counts a client's connection, once it is known who the client is; farewell ends it. Proxies that speak for many clients
 // are not counted.
 func (l *listener) welcome(a netip.Addr) error {
-	if l.cfg.trusts(a) {
+	http := l.cfg.Protocol == HTTP // where each request has a client, and an answer
+	switch {
+	case !http && !l.cfg.admits(a):
+		return errDenied
+	case l.cfg.trusts(a):
 		return nil
 	}
-	if l.cfg.Protocol != HTTP { // where a request is a connection
+	if !http {
 		if err := l.clients.Allow(a, time.Now()); err != nil {
 			return err
 		}
 	}
 	return l.clients.Enter(a)
+}
+
+// allows counts a request of a client and reports whether it is within the rate.
+func (l *listener) allows(client netip.Addr, now time.Time) bool {
+	return l.cfg.trusts(client) || l.clients.Allow(client, now) == nil
 }
 
 func (l *listener) farewell(a netip.Addr) {
@@ -74,13 +88,17 @@ func (l *listener) turnAway(conn net.Conn, peer netip.AddrPort, err error) {
 	}
 }
 
-// admitFlow is room and welcome for a flow of datagrams.
-func (l *listener) admitFlow(a netip.Addr) error {
-	if err := l.proxy.budget.Take(1); err != nil {
+// admitFlow is room and welcome for a flow of datagrams. Where descriptors are short, a silent flow makes room for it.
+func (l *listener) admitFlow(a netip.Addr, evict func() bool) error {
+	if err := l.welcome(a); err != nil {
 		return err
 	}
-	if err := l.welcome(a); err != nil {
-		l.proxy.budget.Give(1)
+	err := l.proxy.budget.Take(1)
+	for n := 0; err != nil && n < evictions && evict(); n++ {
+		err = l.proxy.budget.Take(1)
+	}
+	if err != nil {
+		l.farewell(a)
 		return err
 	}
 	l.proxy.accepted.Add(1)

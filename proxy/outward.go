@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -18,6 +19,9 @@ import (
 
 // resumable is how many sessions with the backends of a pool are remembered for resuming.
 const resumable = 256
+
+// errFiles means that a file of this host is bad, which is no backend's fault.
+var errFiles = errors.New("files for TLS to the backends are bad")
 
 // outward is the TLS towards the backends of one pool.
 type outward struct {
@@ -102,7 +106,7 @@ func (o *outward) open(c net.Conn, u *upstream, until time.Time) (net.Conn, erro
 	cfg := o.config.Load()
 	if cfg == nil {
 		_ = c.Close()
-		return nil, fmt.Errorf("TLS: %w", *o.err.Load())
+		return nil, fmt.Errorf("%w: %w", errFiles, *o.err.Load())
 	}
 	if cfg.ServerName == "" { // the address stands for a name
 		cfg = cfg.Clone()

@@ -128,6 +128,9 @@ func TestFilesForBackendsMayComeLater(t *testing.T) {
 	if resp, _ := ask(t, l.dial(), "x"); resp.StatusCode != 503 {
 		t.Errorf("without authorities: %d", resp.StatusCode)
 	}
+	if b := l.pools.Snapshot()[0].Backends[0]; b.Failures != 0 {
+		t.Errorf("%d failures of a backend for a file of ours", b.Failures)
+	}
 	a.write(a.file+".later", "CERTIFICATE", a.cert.Raw)
 	l.proxy.lookAtFiles(s.Certificate().NotBefore)
 	l.proxy.lookAtFiles(s.Certificate().NotBefore)

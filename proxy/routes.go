@@ -16,10 +16,11 @@ import (
 type limits struct {
 	response, body, tunnel time.Duration
 	maxBody                int64 // negative: none
+	rate                   int   // ListenerConfig.MinRate
 }
 
 func (l *ListenerConfig) limits() limits {
-	return limits{response: l.ResponseTimeout, body: l.BodyTimeout, tunnel: l.TunnelTimeout, maxBody: l.MaxBody}
+	return limits{response: l.ResponseTimeout, body: l.BodyTimeout, tunnel: l.TunnelTimeout, maxBody: l.MaxBody, rate: l.MinRate}
 }
 
 // of returns what r says, and l where it says nothing.

@@ -188,7 +188,7 @@ func TestLongUploadIsNotALateAnswer(t *testing.T) {
 			io.WriteString(c, okAnswer)
 		}
 	}
-	inBubble(t, ListenerConfig{Protocol: HTTP}, backend, func(b *bubble) {
+	inBubble(t, ListenerConfig{Protocol: HTTP, MinRate: -1}, backend, func(b *bubble) {
 		c := b.dial()
 		io.WriteString(c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\nConnection: close\r\n\r\n")
 		b.rest.Go(func() {

@@ -66,6 +66,7 @@ type bodyPump struct {
 	left     int64
 	most     int64         // of the body; negative: no bound
 	patience time.Duration // with a client that sends nothing
+	pace     pace
 	chunks   http1.Chunks
 	done     chan struct{} // one message when the goroutine has ended
 	running  bool          // the goroutine's end was not seen yet

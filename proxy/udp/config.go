@@ -16,8 +16,9 @@ type Config struct {
 	// MaxFlows bounds the flows, each of which has a socket. When they are used up a new one takes the place of the one that has been
 	// silent longest, of those first whose client has not been seen to get an answer: those may come from forged addresses.
 	MaxFlows int
-	// Admit is asked before a flow of a client begins, and says why it may not; Left tells that one has ended. Nil: all may.
-	Admit func(client netip.Addr) error
+	// Admit is asked before a flow of a client begins, and says why it may not; Left tells that one has ended. Nil: all may. Admit may
+	// have the longest silent flow make room, and is told whether there was one.
+	Admit func(client netip.Addr, evict func() bool) error
 	Left  func(client netip.Addr)
 }
 

@@ -75,7 +75,7 @@ func (l *loop) flowOf(i int) *flow {
 	}
 	r := l.relay
 	if r.conf().Admit != nil {
-		if err := r.conf().Admit(client.Addr()); err != nil {
+		if err := r.conf().Admit(client.Addr(), l.evict); err != nil {
 			r.stats.refused.Add(1)
 			if n, tell := l.refusals.count(l.now); tell {
 				r.log.Warn("flows refused", "addr", client, "err", err, "times", n)
@@ -93,15 +93,19 @@ func (l *loop) flowOf(i int) *flow {
 	return f
 }
 
-// evict ends the flow that has been silent longest, for a new one.
-func (l *loop) evict() {
+// evict ends the flow that has been silent longest, for a new one, and reports whether there was one.
+func (l *loop) evict() bool {
 	f := l.table.oldest()
+	if f == nil {
+		return false
+	}
 	l.drop(f)
 	l.end(f, "evicted")
 	l.relay.stats.evicted.Add(1)
 	if n, tell := l.evictions.count(l.now); tell {
 		l.relay.log.Warn("flows ended early, for there are too many", "limit", l.relay.conf().MaxFlows, "times", n)
 	}
+	return true
 }
 
 // drop forgets the datagrams of the batch that belong to f.

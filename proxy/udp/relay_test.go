@@ -410,7 +410,7 @@ func TestFlowsThatAreNotAdmittedAreDropped(t *testing.T) {
 	var left sync.WaitGroup
 	left.Add(1)
 	l := start(t, Config{
-		Admit: func(a netip.Addr) error {
+		Admit: func(a netip.Addr, _ func() bool) error {
 			if a != netip.MustParseAddr("127.0.0.1") {
 				return errors.New("no")
 			}
@@ -428,6 +428,35 @@ func TestFlowsThatAreNotAdmittedAreDropped(t *testing.T) {
 	l.ask(l.dial(), "y")
 	l.stop()
 	left.Wait()
+}
+
+func TestAdmissionMayHaveASilentFlowMakeRoom(t *testing.T) {
+	var flows, early int // of the loop, until it has ended
+	l := start(t, Config{
+		Admit: func(_ netip.Addr, evict func() bool) error {
+			switch {
+			case flows == 0 && evict():
+				return errors.New("there was a flow before there was one")
+			case flows == 2 && evict():
+				early++
+			}
+			flows++
+			return nil
+		},
+		Left: func(netip.Addr) { flows-- },
+	}, backend(t, echo))
+	first := l.dial()
+	l.ask(first, "a")
+	l.ask(l.dial(), "b")
+	l.ask(l.dial(), "c")
+	if s := l.relay.Stats(); s.Flows != 2 || s.Evicted != 1 {
+		t.Errorf("%+v, want two flows and one that has made room", s)
+	}
+	l.ask(first, "d") // begins anew
+	l.stop()
+	if early != 2 || flows != 0 {
+		t.Errorf("%d have made room, want 2; %d flows are left, want none", early, flows)
+	}
 }
 
 func TestAddressNeedNotBeHereAndAPortIsNotShared(t *testing.T) {
