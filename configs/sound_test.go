@@ -99,6 +99,8 @@ func soundPool(t *testing.T, p Pool, must func(bool, string, any), usable func(n
 	if h.Type == health.None {
 		return
 	}
+	must((h.Type == health.Exec) == (len(h.Command) > 0) && (h.Type != health.HTTPS && h.Type != health.TLS || h.TLS), "a probe misses what its type needs", h)
+	must(p.OnDown != "" && p.Ejection.After != 0 && p.Retries.Max != 0 && p.Retries.Budget != 0, "a default is missing", p)
 	must(h.Timeout > 0 && h.Timeout <= h.Interval && h.FastInterval > 0 && h.FastInterval <= h.Interval && h.Rise > 0 && h.Fall > 0, "a probe's times contradict each other", h)
-	must((h.Type == health.HTTP) == (h.Method != "" && h.Path != "" && len(h.Expect) > 0), "a default is missing", h)
+	must((h.Type == health.HTTP || h.Type == health.HTTPS) == (h.Method != "" && h.Path != "" && len(h.Expect) > 0), "a default is missing", h)
 }

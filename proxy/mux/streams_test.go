@@ -461,3 +461,25 @@ func TestAnsweredIsOfTheConnection(t *testing.T) {
 		}
 	})
 }
+
+// A backend that is elsewhere now is asked there; what was asked before is answered from where it was.
+func TestLeavingConnectionsEndWithTheirLastStream(t *testing.T) {
+	inLab(t, Config{}, func(l *lab) {
+		first := l.open(get)
+		p := l.peer(0)
+		l.set.Leave()
+		second := l.open(get)
+		l.peer(1).headers(1, true, ":status=204")
+		if got, err := l.read(second); got != "HTTP/1.1 204 \r\n\r\n" || err != nil {
+			t.Errorf("on the new connection: read %q, %v", got, err)
+		}
+		p.headers(1, true, ":status=200")
+		if got, err := l.read(first); !strings.Contains(got, " 200 ") || err != nil {
+			t.Errorf("on the old one: read %q, %v", got, err)
+		}
+		first.Close()
+		if err := p.WriteData(1, true, nil); err == nil {
+			t.Error("the old connection is still open")
+		}
+	})
+}
