@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"bytes"
 	"time"
 
 	"github.com/tandem-lb/tandem/proxy/http2"
@@ -28,8 +27,12 @@ func (c *client) beginsHTTP2() bool {
 	c.in.by(time.Now().Add(c.listener.cfg.HeaderTimeout))
 	for {
 		b := c.in.pending()
-		if n := min(len(b), len(http2.Preface)); !bytes.Equal(b[:n], []byte(http2.Preface[:n])) || n == len(http2.Preface) {
-			return n == len(http2.Preface)
+		n := min(len(b), len(http2.Preface))
+		if string(b[:n]) != http2.Preface[:n] {
+			return false
+		}
+		if n == len(http2.Preface) {
+			return true
 		}
 		if c.in.fill() != nil {
 			return false
