@@ -73,7 +73,7 @@ bench-unplug: build ## a backend's plug is pulled under load, behind Tandem and 
 	@which haproxy >/dev/null || ls /usr/sbin/haproxy >/dev/null || { apt-get update -qq && apt-get install -y -qq haproxy; }
 	go run ./test/bench/unplug -tandem bin/tandem $(if $(RUNS),-runs $(RUNS))
 
-peers: peers-h2spec peers-grpc peers-differential peers-proxyheader ## other people's test suites
+peers: peers-h2spec peers-grpc peers-differential peers-proxyheader peers-clients ## other people's test suites
 
 peers-h2spec: ## h2spec: 145 tests of HTTP/2
 	GOBIN=$(CURDIR)/bin go install github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible
@@ -99,6 +99,10 @@ packages: ## dist/: a deb and an rpm of this commit, with man pages, completions
 packages-check: packages ## the same bytes from two builds; the deb is installed, used, upgraded and removed in namespaces (root, Debian)
 	packaging/same
 	packaging/try dist/*.deb
+
+peers-clients: ## curl, h2load and Python's websockets
+	@ls /usr/bin/curl /usr/bin/h2load /usr/lib/python3/dist-packages/websockets >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends curl nghttp2-client python3-websockets; }
+	go run ./test/peers/clients
 
 logs: ## bring docs/logs.md up to date with the code
 	go test ./docs -update
