@@ -57,6 +57,9 @@ func TestABackendThatIsKnownByNameServesWhenItsAddressIsKnown(t *testing.T) {
 		}
 		s.SetAddress("web", "a", netip.AddrPort{}, "")
 		see("its address is gone", "c")
+		if l, err := p.Pick(Request{}, p.Backends()[2]); err == nil {
+			t.Errorf("whoever was let down by c was given %s, which has no address", l.Backend().Name())
+		}
 		if e.ended != 0 {
 			t.Error("sessions have ended with the address")
 		}
