@@ -38,6 +38,28 @@ func TestStandbyTakesOverWhenTheLeaderHangs(t *testing.T) {
 	})
 }
 
+// TestLeaderThatCannotDecideCannotAnswer: the thread that beats must not keep a dead mind alive.
+func TestLeaderThatCannotDecideCannotAnswer(t *testing.T) {
+	story(t, func(t *try) {
+		s := start(t, lab.PairConfig{})
+		f, err := s.leader.Deadlock()
+		s.must(err)
+		s.takenOver(s.standby)
+		r, v := s.seen()
+		s.moved(r, v, time.Second, 100*time.Millisecond)
+		s.says(s.standby, "peer silent", "peer="+s.leader.Name(), "held=true")
+		s.must(f.Heal())
+		resumed := time.Now()
+		s.pass(2 * time.Second)
+		if v := s.Watch.View(resumed, time.Now()); v.Dual.Total > 2*step {
+			t.Errorf("two nodes answered after the leader could decide again: %s", v)
+		}
+		if st := s.status(s.leader); st.State != api.Standby {
+			t.Errorf("the node that could not decide says %s, want standby", st.State)
+		}
+	})
+}
+
 func TestHungLeaderThatGoesOnIsAStandby(t *testing.T) {
 	for _, c := range []struct {
 		name string
