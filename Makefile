@@ -10,7 +10,7 @@ FUZZTIME  ?= 30s
 DURATION  ?= 3m
 SEEDS     ?= 4000
 
-.PHONY: build demo test e2e model sim check fmt lint fuzz nemesis bench-failover bench-proxy bench-unplug peers peers-h2spec peers-grpc peers-differential peers-proxyheader packages packages-check logs clean help
+.PHONY: build demo test e2e model sim check fmt lint fuzz nemesis bench-failover bench-proxy bench-unplug bench-reload peers peers-h2spec peers-grpc peers-differential peers-proxyheader packages packages-check logs clean help
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s $$'\t'
@@ -72,6 +72,9 @@ bench-proxy: build ## the forwarding beside HAProxy: CPU per request, throughput
 bench-unplug: build ## a backend's plug is pulled under load, behind Tandem and behind HAProxy: failed requests, and until when; RUNS=5
 	@which haproxy >/dev/null || ls /usr/sbin/haproxy >/dev/null || { apt-get update -qq && apt-get install -y -qq haproxy; }
 	go run ./test/bench/unplug -tandem bin/tandem $(if $(RUNS),-runs $(RUNS))
+
+bench-reload: build ## files are changed and reloaded under load, over and over: failed requests, ended connections; REQUESTS=100000
+	go run ./test/bench/reload -tandem bin/tandem $(if $(REQUESTS),-requests $(REQUESTS))
 
 peers: peers-h2spec peers-grpc peers-differential peers-proxyheader peers-clients ## other people's test suites
 
