@@ -14,6 +14,8 @@ import (
 const (
 	// perSession is what a client takes of descriptors: its own connection, and one to a backend.
 	perSession = 2
+	// perPipe is what moving bytes by the kernel takes beside: the ends of a pipe, which it holds while it waits for more.
+	perPipe = 2
 	// reserve is how many descriptors are left to everything else at most: peers, admin, probes, files. With a low limit of open files it is a quarter.
 	reserve = 1024
 	// evictions is how many silent flows end at most for a new one: others may be quicker to take what they leave.

@@ -177,8 +177,9 @@ func (c *client) relayLength(w *work, conn *backendConn, left int64) error {
 		if left == 0 {
 			return nil
 		}
-		if left >= spliceBody && c.in.tcp != nil && conn.tcp != nil {
+		if left >= spliceBody && c.in.tcp != nil && conn.tcp != nil && c.listener.proxy.budget.Take(perPipe) == nil {
 			n, err := c.splice(w, conn, left)
+			c.listener.proxy.budget.Give(perPipe)
 			if left -= n; err != nil || left == 0 {
 				return err
 			}

@@ -196,15 +196,16 @@ func (t *tunnel) carry(conn net.Conn, backend *pool.Backend) {
 
 // copy moves bytes one way until they end, and passes the end on.
 func (t *tunnel) copy(f *flow) {
-	full := 0
+	full, budget := 0, t.listener.proxy.budget
 	f.last = t.moved()
 	t.arm(f)
 	for {
 		var err error
-		if full < spliceAfter || f.from.tcp == nil || f.to.tcp == nil {
+		if full < spliceAfter || f.from.tcp == nil || f.to.tcp == nil || budget.Take(perPipe) != nil {
 			full, err = t.step(f, full)
 		} else {
 			full, err = t.splice(f)
+			budget.Give(perPipe)
 		}
 		switch {
 		case err == nil:
