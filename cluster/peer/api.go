@@ -21,6 +21,8 @@ type Config struct {
 
 	// Cluster is the cluster's name; nodes of clusters with other names refuse each other. May be empty.
 	Cluster string
+	// Share gets the messages of the kinds Share and Shared, on the goroutine that reads the stream: it must not block. nil: they are dropped.
+	Share func(Message)
 	// Listen and Dial make the connections; nil: TCP from and to Bind and the paths, on the highest descriptors (see RaiseFD).
 	Listen func(ctx context.Context) (net.Listener, error)
 	Dial   func(ctx context.Context, to netip.AddrPort) (net.Conn, error)
@@ -45,6 +47,8 @@ const (
 	Ping
 	Word   // an operator's word for the node that leads, in Data
 	Answer // what came of it, in Data
+	Share  // what all nodes keep, in Data: for Config.Share, as is the next one
+	Shared // it has arrived
 )
 
 // MaxData bounds Message.Data, in bytes.

@@ -220,6 +220,10 @@ func (p *Streams) readLoop(ctx context.Context, s *stream) error {
 			p.deliver(ctx, m)
 		case Take, Ready, Go, Cancel, Word, Answer:
 			p.deliver(ctx, m)
+		case Share, Shared:
+			if p.cfg.Share != nil {
+				p.cfg.Share(m)
+			}
 		default: // of a later version
 		}
 	}

@@ -69,8 +69,11 @@ func Load(dir string) (s State, warning error) {
 	return State{}, fmt.Errorf("%w; the file is kept as %s", err, filepath.Join(dir, aside))
 }
 
-// read reads a regular file of a sane size, and never waits for a pipe that somebody put there.
-func read(path string) ([]byte, error) {
+// read is Read for the state.
+func read(path string) ([]byte, error) { return Read(path, maxSize+1) }
+
+// Read reads at most so many bytes of a regular file, and never waits for a pipe that somebody put there.
+func Read(path string, most int64) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
@@ -79,7 +82,7 @@ func read(path string) ([]byte, error) {
 	if fi, err := f.Stat(); err != nil || !fi.Mode().IsRegular() {
 		return nil, errors.Join(fmt.Errorf("%s is not a regular file", path), err)
 	}
-	b, err := io.ReadAll(io.LimitReader(f, maxSize+1))
+	b, err := io.ReadAll(io.LimitReader(f, most))
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
@@ -140,18 +143,23 @@ func encode(s State) ([]byte, error) {
 	return json.Marshal(f)
 }
 
-// Save replaces the state in dir, which it makes if need be. When it returns nil the new state is on disk; when it
-// returns an error, or the power fails meanwhile, the old or the new one is, whole. It waits for the disk, so it does not
-// belong on the way to a claim. One caller at a time.
-func Save(dir string, s State) (err error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("save state: %w", err)
-	}
+// Save replaces the state in dir, as Replace does.
+func Save(dir string, s State) error {
 	b, err := encode(s)
 	if err != nil {
 		return fmt.Errorf("save state: %w", err)
 	}
-	path := filepath.Join(dir, fileName)
+	return Replace(dir, fileName, append(b, '\n'))
+}
+
+// Replace replaces a file in dir, which it makes if need be. When it returns nil the new content is on disk; when it
+// returns an error, or the power fails meanwhile, the old or the new one is, whole. It waits for the disk, so it does not
+// belong on the way to a claim. One caller at a time for each name.
+func Replace(dir, name string, b []byte) (err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("save state: %w", err)
+	}
+	path := filepath.Join(dir, name)
 	// A fixed name: what a crash leaves is replaced by the next call. So is whatever else lies there, such as a pipe, which would make the opening wait.
 	if err := ignoreMissing(os.Remove(path + ".tmp")); err != nil {
 		return fmt.Errorf("save state: %w", err)
@@ -165,7 +173,7 @@ func Save(dir string, s State) (err error) {
 			err = errors.Join(fmt.Errorf("save state: %w", err), ignoreMissing(os.Remove(f.Name())))
 		}
 	}()
-	_, err = f.Write(append(b, '\n'))
+	_, err = f.Write(b)
 	if err == nil {
 		err = f.Sync()
 	}

@@ -11,6 +11,7 @@ func commands(o *options) []*cobra.Command {
 		newDoctorCommand(o),
 		newHandoverCommand(o.socket),
 		newMaintenanceCommand(o.socket),
+		newBackendCommand(o.socket),
 		newReloadCommand(o.socket),
 		newReleaseCommand(o.config),
 	}

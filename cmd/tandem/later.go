@@ -15,7 +15,6 @@ func (l later) Unwrap() error { return l.error }
 func laterCommands() []*cobra.Command {
 	var cs []*cobra.Command
 	for _, l := range []struct{ name, today string }{
-		{"backend", "to take a backend out, let its health check fail, or remove it from the file on both nodes and tandem reload"},
 		{"events", "the log tells them: journalctl -u tandem --follow"},
 		{"drill", "stop the leader (systemctl stop tandem), or kill it, while a client asks the VIP"},
 		{"key", "tandem keygen --out FILE makes a new key; to change it, stop both nodes, copy it to both, start them"},

@@ -37,7 +37,7 @@ func (s *Server) ordersTo(mux *http.ServeMux) {
 }
 
 // order handles one kind of order.
-func order[T any](s *Server, follow func(context.Context, T, string) (api.Done, error)) http.HandlerFunc {
+func order[T, D any](s *Server, follow func(context.Context, T, string) (D, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case r.Method != http.MethodPost:

@@ -33,6 +33,7 @@ type Server struct {
 	log     hclog.Logger
 	orders  Orders  // nil: none are followed
 	explain Explain // nil: it is refused
+	set     SetBackend
 }
 
 // New returns a server for a socket at socketPath; nothing happens before Run. status is called concurrently, once a
@@ -123,10 +124,11 @@ func (s *Server) handler() http.Handler {
 		answer(w, http.StatusOK, st)
 	})
 	s.ordersTo(mux)
+	s.backendsTo(mux)
 	s.reloadTo(mux)
 	s.explainTo(mux)
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, http.StatusNotFound, api.Problem{Error: "there is no such page here: want GET " + api.StatusPath + ", or POST " + api.HandoverPath + " or " + api.MaintenancePath})
+		answer(w, http.StatusNotFound, api.Problem{Error: "there is no such page here: want GET " + api.StatusPath + ", or POST " + api.HandoverPath + ", " + api.MaintenancePath + " or " + api.BackendPath})
 	})
 	return mux
 }

@@ -51,6 +51,7 @@ func assemble(w World, cfg *configs.Config, version Version, log hclog.Logger) (
 	if err != nil {
 		return nil, err
 	}
+	c.byHand.Start(inForce(pools))
 	fit := newFitness(cfg, keeper, prx, log.Named("track"))
 	checker := health.NewOn(w.Dial, targets(cfg), fit.follow(pools.SetUp), log.Named("health"))
 	checker.Locate(pools.Where)
@@ -88,7 +89,8 @@ func assemble(w World, cfg *configs.Config, version Version, log hclog.Logger) (
 	}
 	node = cluster.New(opts)
 	rel := &reloader{
-		read: w.Read, warned: w.Warned, key: c.key, node: node, pools: pools, checker: checker, proxy: prx, notify: ntf, fit: fit, vip: vips, log: log,
+		byHand: c.byHand.Again,
+		read:   w.Read, warned: w.Warned, key: c.key, node: node, pools: pools, checker: checker, proxy: prx, notify: ntf, fit: fit, vip: vips, log: log,
 		names: func(next *configs.Config) { names.Set(resolverConfig(w, next), backendNames(next)) },
 	}
 	rel.keep(cfg)
@@ -98,6 +100,7 @@ func assemble(w World, cfg *configs.Config, version Version, log hclog.Logger) (
 	}
 	adm := admin.New(cfg.Admin.Socket, rep.status, log.Named("admin"))
 	adm.Follow(orders{node, rel})
+	adm.SetsBackends((&setter{board: c.byHand, streams: c.streams, pools: pools, log: log.Named("admin")}).set)
 	adm.Explains((&explainer{node: node, policy: func() election.Policy { return policy(rel.now.Load()) }, book: c.journal}).explain)
 
 	d := &daemon{cfg: &rel.now, log: log}
@@ -115,6 +118,7 @@ func assemble(w World, cfg *configs.Config, version Version, log hclog.Logger) (
 		{"journal", c.journal.Run},
 		{"vip", keeper.Run},
 		{"gossip", onPort(cfg.Cluster.Bind.Port(), c.gossip.Run)},
+		{"byhand", c.shareByHand},
 		{"peer", onPort(next(cfg.Cluster.Bind).Port(), c.streams.Run)},
 		{"mirror", runMirror},
 		{"pulse", onPort(next(cfg.Cluster.Bind).Port(), pls.Run)},

@@ -7,6 +7,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/tandem-lb/tandem/cluster"
+	"github.com/tandem-lb/tandem/cluster/byhand"
 	"github.com/tandem-lb/tandem/cluster/gossip"
 	"github.com/tandem-lb/tandem/cluster/journal"
 	"github.com/tandem-lb/tandem/cluster/peer"
@@ -24,6 +25,7 @@ type common struct {
 	gossip  *gossip.Gossip
 	streams *peer.Streams
 	journal *journal.Journal
+	byHand  *byhand.Board
 }
 
 // newCommon makes these parts. The hash is what the node says of its configuration; 0: nothing.
@@ -47,9 +49,12 @@ func newCommon(w World, cfg *configs.Config, version Version, hash uint64, log h
 	}
 	c.meta = gossip.Meta{Boot: c.boot, Version: string(version), Protocol: protocol, Priority: uint8(cfg.Cluster.Priority), ConfigHash: hash}
 	c.gossip.SetMeta(c.meta) // before anybody can join: a boot id that came later would look like a restart
+	if c.byHand, err = byhand.Load(cfg.StateDir, cfg.Node, log.Named("byhand")); err != nil {
+		log.Warn("going on without what was set by hand before", "err", err)
+	}
 	c.streams, err = peer.New(peer.Config{
 		Node: cfg.Node, Boot: c.boot, Bind: next(cfg.Cluster.Bind), Peers: nextAll(cfg.Cluster.Peers), Key: c.key,
-		Cluster: cfg.Cluster.Name, Listen: w.ListenPeers, Dial: w.DialPeer, Paths: streamPaths(cfg),
+		Cluster: cfg.Cluster.Name, Listen: w.ListenPeers, Dial: w.DialPeer, Paths: streamPaths(cfg), Share: c.byHand.Receive,
 	}, log.Named("peer"))
 	if err != nil {
 		return nil, err

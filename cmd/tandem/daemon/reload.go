@@ -38,6 +38,7 @@ type reloader struct {
 	notify  *notify.Notifier
 	fit     *fitJudge
 	vip     *vipPart
+	byHand  func() // puts what is set by hand in force on backends that are new
 	names   func(*configs.Config)
 	log     hclog.Logger
 
@@ -128,6 +129,7 @@ func (r *reloader) prepare(ctx context.Context, next *configs.Config) (commit fu
 	}
 	return func() { //nolint:contextcheck // what it starts lives as long as the forwarding
 		pools.Commit()
+		r.byHand()
 		front.Commit()
 		r.names(next)
 		probe()

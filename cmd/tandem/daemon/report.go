@@ -199,6 +199,7 @@ func (r *reporter) poolStates() []api.Pool {
 		out[i].Backends = append(out[i].Backends, api.Backend{
 			Name: h.Backend, Address: whereabouts(h, b), State: api.BackendState(h.State), Since: h.Since, Reason: h.Reason,
 			ProbeMS: float64(h.Took.Microseconds()) / 1000, Active: b.Active, Max: b.MaxConns, Backup: b.Backup,
+			Weight: b.Weight, ByHand: handOf(b.Order), Total: b.Total, Failures: b.Failures, Ejected: b.Ejected,
 		})
 	}
 	return out

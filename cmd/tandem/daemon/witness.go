@@ -48,6 +48,7 @@ func assembleWitness(w World, cfg *configs.Config, version Version, log hclog.Lo
 		{"admin", runAdmin(w, adm, log.Named("admin"))},
 		{"journal", c.journal.Run},
 		{"gossip", onPort(cfg.Cluster.Bind.Port(), c.gossip.Run)},
+		{"byhand", c.shareByHand},
 		{"peer", onPort(next(cfg.Cluster.Bind).Port(), c.streams.Run)},
 		{"pulse", onPort(next(cfg.Cluster.Bind).Port(), pls.Run)},
 		{"cluster", node.Run},

@@ -49,37 +49,40 @@ func (r *Refusal) Error() string { return clean(r.Problem.Error) }
 
 // Handover asks for a planned move of the VIP, and returns when it is a fact, or with a *Refusal. When ctx ends first, the move goes on.
 func (c *Client) Handover(ctx context.Context, o HandoverOrder) (Done, error) {
-	return c.order(ctx, HandoverPath, o)
+	var d Done
+	err := c.order(ctx, HandoverPath, o, &d)
+	return d, err
 }
 
 // Maintenance says whether the node that is asked may lead, and returns when that is a fact, or with a *Refusal.
 func (c *Client) Maintenance(ctx context.Context, o MaintenanceOrder) (Done, error) {
-	return c.order(ctx, MaintenancePath, o)
+	var d Done
+	err := c.order(ctx, MaintenancePath, o, &d)
+	return d, err
 }
 
-func (c *Client) order(ctx context.Context, path string, o any) (Done, error) {
+func (c *Client) order(ctx context.Context, path string, o, into any) error {
 	ctx, cancel := context.WithTimeout(ctx, OrderTime+time.Second)
 	defer cancel()
 	body, err := json.Marshal(o)
 	if err != nil {
-		return Done{}, err
+		return err
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://tandem"+path, bytes.NewReader(body))
 	if err != nil {
-		return Done{}, err
+		return err
 	}
 	req.Header.Set("Content-Type", "application/json")
-	var d Done
 	status, answer, err := c.do(req)
 	switch {
 	case err != nil:
-		return Done{}, err
+		return err
 	case status == http.StatusConflict:
 		r := &Refusal{}
 		if err := json.Unmarshal(answer, &r.Problem); err != nil {
-			return Done{}, fmt.Errorf("the answer from %s is not what a tandem says: %w", c.socket, err)
+			return fmt.Errorf("the answer from %s is not what a tandem says: %w", c.socket, err)
 		}
-		return Done{}, r
+		return r
 	}
-	return d, c.read(status, answer, &d)
+	return c.read(status, answer, into)
 }

@@ -172,6 +172,20 @@ type Backend struct {
 	Active  int64        `json:"active"` // sessions now
 	Max     int          `json:"max"`    // sessions at one time; zero: no bound
 	Backup  bool         `json:"backup"` // serves only while no other can
+	Weight  int          `json:"weight"` // its share of the traffic: as configured, or as set by hand
+	Total   uint64       `json:"total"`  // sessions and requests since the start
+	// Failures are those of Total that failed by the backend's fault; Ejected says that they keep it out of rotation now.
+	Failures uint64  `json:"failures"`
+	Ejected  bool    `json:"ejected"`
+	ByHand   *ByHand `json:"by_hand,omitempty"` // what an operator has set; left out: nothing
+}
+
+// ByHand is what an operator has set for a backend, on whichever node, until it is reset.
+type ByHand struct {
+	State  string    `json:"state"`           // ready, drain or maint
+	Weight int       `json:"weight,omitzero"` // left out: as configured
+	Reason string    `json:"reason,omitzero"` // in the operator's words
+	Since  time.Time `json:"since"`
 }
 
 // BackendState says what is known of a backend.

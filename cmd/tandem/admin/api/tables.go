@@ -83,6 +83,12 @@ func (t *text) pools() {
 			if b.Backup {
 				state += ", backup"
 			}
+			if b.ByHand != nil {
+				state += ", " + b.ByHand.String()
+			}
+			if b.Ejected {
+				state += ", EJECTED"
+			}
 			rows = append(rows, []string{p.Name, b.Name, b.Address, state, moment(b.Since, t.now), strconv.FormatInt(b.Active, 10), b.Reason})
 		}
 	}
