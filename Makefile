@@ -10,7 +10,7 @@ FUZZTIME  ?= 30s
 DURATION  ?= 3m
 SEEDS     ?= 4000
 
-.PHONY: build demo test e2e model sim check fmt lint fuzz nemesis bench-failover bench-proxy bench-unplug bench-reload peers peers-h2spec peers-grpc peers-differential peers-proxyheader packages packages-check logs clean help
+.PHONY: build demo test e2e model sim check fmt lint fuzz nemesis bench-failover bench-proxy bench-unplug bench-reload peers peers-h2spec peers-grpc peers-differential peers-proxyheader peers-clients peers-slowhttptest peers-testssl packages packages-check logs clean help
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s $$'\t'
@@ -76,7 +76,7 @@ bench-unplug: build ## a backend's plug is pulled under load, behind Tandem and 
 bench-reload: build ## files are changed and reloaded under load, over and over: failed requests, ended connections; REQUESTS=100000
 	go run ./test/bench/reload -tandem bin/tandem $(if $(REQUESTS),-requests $(REQUESTS))
 
-peers: peers-h2spec peers-grpc peers-differential peers-proxyheader peers-clients ## other people's test suites
+peers: peers-h2spec peers-grpc peers-differential peers-proxyheader peers-clients peers-slowhttptest peers-testssl ## other people's test suites
 
 peers-h2spec: ## h2spec: 145 tests of HTTP/2
 	GOBIN=$(CURDIR)/bin go install github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible
@@ -106,6 +106,14 @@ packages-check: packages ## the same bytes from two builds; the deb is installed
 peers-clients: ## curl, h2load and Python's websockets
 	@ls /usr/bin/curl /usr/bin/h2load /usr/lib/python3/dist-packages/websockets >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends curl nghttp2-client python3-websockets; }
 	go run ./test/peers/clients
+
+peers-slowhttptest: ## clients that take their time
+	@ls /usr/bin/slowhttptest >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends slowhttptest; }
+	go run ./test/peers/slowhttptest
+
+peers-testssl: ## testssl.sh looks at the proxy's TLS
+	@ls /usr/bin/testssl >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends testssl.sh; }
+	go run ./test/peers/testssl
 
 logs: ## bring docs/logs.md up to date with the code
 	go test ./docs -update
