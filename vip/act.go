@@ -160,7 +160,7 @@ func (l *loop) finish(d done, now time.Time) {
 		return
 	case rest:
 		return
-	case unpass:
+	case pave, unpass:
 		l.passed(d)
 		return
 	case add:

@@ -15,7 +15,7 @@ type job struct {
 	what  []spot
 	index []int       // of the links, for look
 	ports []Port      // for rest
-	hops  []fence.Hop // for add: pass connections on there first
+	hops  []fence.Hop // for add: pass connections on there first; for pave: by these links
 }
 
 // spot is an address, and the link that it belongs on.
@@ -30,6 +30,7 @@ const (
 	look   verb = 100 + iota // read the neighbour table
 	rest                     // let the ports rest
 	unpass                   // pass no more connections on
+	pave                     // prepare to pass connections on
 )
 
 // done is what came of a job.
@@ -82,6 +83,8 @@ func (k *Keeper) carryOut(j job) done {
 			d.passErr = k.lease.gate.PassOn(j.hops, passTime)
 		}
 		each(put)
+	case pave:
+		errs = append(errs, k.lease.gate.Passage(j.hops))
 	case unpass:
 		errs = append(errs, k.lease.gate.PassNoMore())
 	case remove:

@@ -2,6 +2,7 @@ package vip
 
 import (
 	"net"
+	"slices"
 	"time"
 
 	"github.com/tandem-lb/tandem/vip/fence"
@@ -9,6 +10,9 @@ import (
 
 // passTime bounds how long connections are passed on to the old leader: a handover takes 200 ms at most, and the old leader serves for 250 ms after it.
 const passTime = time.Second
+
+// paveRetry is how long after it was tried a passage is prepared again, of which something is missing: somebody may have flushed all rules.
+const paveRetry = 10 * time.Second
 
 // hops is where a claim that follows a living leader passes that one's connections on.
 func (l *loop) hops() []fence.Hop {
@@ -50,11 +54,40 @@ func (l *loop) passNoMore() {
 	l.give(unpass, nil)
 }
 
-// passed takes the result of a job that began or ended a passage. Without one, what was open at the old leader is reset: no reason not to hold.
+// pave has the kernel prepared for a passage, long before it is needed: it may take long, and is never done by a node that holds or is about to.
+func (l *loop) pave(now time.Time) {
+	k := l.k
+	mode, _, _, _ := k.lease.view()
+	if k.lease.gate == nil || l.busy || l.wish.Hold || l.wish.Check || passes(mode) || now.Before(l.paveAt) {
+		return
+	}
+	var links []int
+	var hops []fence.Hop
+	for _, s := range l.segs {
+		if s.fact.Index == 0 {
+			return
+		}
+		h := fence.Hop{Device: s.Interface, Index: s.fact.Index}
+		for _, p := range s.Addresses {
+			h.VIPs = append(h.VIPs, p.Addr())
+		}
+		links, hops = append(links, s.fact.Index), append(hops, h)
+	}
+	if slices.Equal(links, l.paved) {
+		return
+	}
+	l.paved, l.paveAt, l.busy = links, now.Add(paveRetry), true
+	l.jobs <- job{do: pave, hops: hops}
+}
+
+// passed takes the result of a job that prepared, began or ended a passage. Without one, what was open at the old leader is reset: no reason not to hold.
 func (l *loop) passed(d done) {
 	err := d.passErr
-	if d.do == unpass {
+	if d.do != add {
 		err = d.err
+	}
+	if err != nil {
+		l.paved = nil // once more, when there is time
 	}
 	if l.fail("pass connections on", err) {
 		l.k.log.Warn("could not pass the old leader's connections on", "err", err)

@@ -75,3 +75,23 @@ func TestPassageEndsWithTheClaim(t *testing.T) {
 		s.must(soon, "nothing is left of it", func() bool { return h.Hops() == nil && !s.holds() })
 	})
 }
+
+// The kernel may take long to prepare a passage, and nobody may renew a gate meanwhile.
+func TestPassageIsPreparedByWhoDoesNotHold(t *testing.T) {
+	onFake(t, func(s *story, h *viptest.Host) {
+		s.begin()
+		s.must(soon, "it is prepared", func() bool { return h.Paved() == 1 })
+		s.hold(1)
+		h.Flush()
+		s.keep.SetPeers(map[string][]net.HardwareAddr{"lb2": {{2, 0, 0, 0, 0, 32}}})
+		s.keep.Want(vip.Wish{Reason: "a test"})
+		s.must(soon, "it lets go", func() bool { return !s.holds() && !s.has(s.cfg.Addresses[0]) })
+		s.keep.Want(vip.Wish{Hold: true, Term: 2, After: "lb2", Reason: "an order"})
+		s.must(soon, "it holds without a passage", s.holds)
+		s.expect("nothing is prepared by a holder", h.Paved() == 0)
+		s.until(time.Minute, func() bool { return false })
+		s.expect("nor later", s.holds() && h.Paved() == 0)
+		s.keep.Want(vip.Wish{Reason: "a test"})
+		s.must(time.Minute, "it is prepared again when it has let go", func() bool { return h.Paved() == 1 })
+	})
+}

@@ -52,7 +52,9 @@ type loop struct {
 
 	restAt time.Time // when the ports may rest
 
-	passing string // the node that connections are passed on to
+	passing string    // the node that connections are passed on to
+	paved   []int     // the links by which that can be, by index; nil: none
+	paveAt  time.Time // not before
 
 	schedule    announce.Schedule
 	reason      string
@@ -178,6 +180,7 @@ func (l *loop) turn(ctx context.Context, now time.Time) time.Time {
 		}
 	}
 	l.passNoMore()
+	l.pave(now)
 	l.tellReleased(now)
 	if l.removals.over(now) {
 		l.k.log.Info("nobody has removed the vip for a while", "quiet", removalsOver)
@@ -278,7 +281,7 @@ func permanent(f link.Fact, vips []netip.Addr) error {
 
 // appearTime bounds the wait for the kernel's own report of an address that it has accepted. IPv6 addresses are put to use by a worker of the kernel a
 // little later; who announces before that invites packets that nobody takes.
-const appearTime = 20 * time.Millisecond
+const appearTime = 50 * time.Millisecond
 
 // appearing says whether a claim waits for that.
 func (l *loop) appearing(now time.Time) bool {

@@ -29,7 +29,7 @@ type System interface {
 	Close() error
 }
 
-// Gate is fence.Gate. It is used by one goroutine at a time, but for PassOn and PassNoMore, which another one may call.
+// Gate is fence.Gate. It is used by one goroutine at a time, but for Passage, PassOn and PassNoMore, which another one may call.
 type Gate interface {
 	Install(fence.Mode) error
 	Remove() error
@@ -42,6 +42,7 @@ type Gate interface {
 	Shut() error
 	Check() error
 	Strangers() ([]Stranger, error)
+	Passage(hops []fence.Hop) error
 	PassOn(hops []fence.Hop, life time.Duration) error
 	PassNoMore() error
 	Close() error

@@ -1,9 +1,11 @@
 package fence
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/google/nftables"
@@ -34,21 +36,33 @@ const (
 	young = 10 * time.Second
 	// crowd bounds how many are known. Beyond it new ones are passed on, too, and are refused there.
 	crowd = 1 << 16
+
+	setNodes = "nodes" // MACs of other nodes
 )
 
-// PassOn sends TCP connections for the virtual addresses that did not begin here, by a SYN that was seen since, on to the node where they did, as they are but for
-// their Ethernet addresses. It ends by itself after life. What comes from Excepted is never passed on: two nodes that both pass on to each other would do so for ever.
-func (g *Gate) PassOn(hops []Hop, life time.Duration) error {
+// Passage puts the rules into the kernel by which PassOn works, for the links of these hops (Device, Index, VIPs). They do nothing until then. Rules at the
+// ingress of a link may take the kernel long to change, and nobody changes anything else of nftables meanwhile, the gate's lease included: it is not for a node that holds.
+func (g *Gate) Passage(hops []Hop) error {
 	c, err := nftables.New()
 	if err != nil {
 		return fmt.Errorf("open netfilter: %w", err)
 	}
-	t := fresh(c, g.table, nftables.TableFamilyNetdev)
-	p := passage{c: c, t: t, life: life}
-	for n, h := range hops {
-		if err := p.hop(n, h); err != nil {
+	p := passage{c: c, t: fresh(c, g.table, nftables.TableFamilyNetdev)}
+	if _, err := p.add(p.nodes(), nil); err != nil {
+		return err
+	}
+	for _, l := range layouts() {
+		for _, s := range []*nftables.Set{p.moved(l), p.own(l)} {
+			if _, err := p.add(s, nil); err != nil {
+				return err
+			}
+		}
+		if err := p.known(l); err != nil {
 			return err
 		}
+	}
+	for n, h := range hops {
+		p.hop(n, h)
 	}
 	if err := c.Flush(); err != nil {
 		return fmt.Errorf("install the passage %s: %w", g.table, err)
@@ -56,98 +70,154 @@ func (g *Gate) PassOn(hops []Hop, life time.Duration) error {
 	return nil
 }
 
+// PassOn sends TCP connections for the virtual addresses that did not begin here, by a SYN that was seen since, on to the node where they did, as they are but for
+// their Ethernet addresses. It ends by itself after life. What comes from Excepted is never passed on: two nodes that both pass on to each other would do so for ever.
+// ErrGone: there are no rules, Passage is needed.
+func (g *Gate) PassOn(hops []Hop, life time.Duration) error {
+	var moved, own [2][]nftables.SetElement
+	var nodes []nftables.SetElement
+	for _, h := range hops {
+		for _, m := range append([]net.HardwareAddr{h.To}, h.Excepted...) {
+			nodes = append(nodes, nftables.SetElement{Key: m, Timeout: life})
+		}
+		for _, a := range h.VIPs {
+			f := 0
+			if a.Is6() {
+				f = 1
+			}
+			moved[f] = append(moved[f], nftables.SetElement{Key: a.AsSlice(), Val: h.To, Timeout: life})
+			own[f] = append(own[f], nftables.SetElement{Key: a.AsSlice(), Val: h.Own, Timeout: life})
+		}
+	}
+	return g.pass(func(p passage) error {
+		errs := []error{p.fill(p.nodes(), unique(nodes))}
+		for f, l := range layouts() {
+			errs = append(errs, p.fill(p.moved(l), moved[f]), p.fill(p.own(l), own[f]))
+		}
+		return errors.Join(errs...)
+	})
+}
+
 // PassNoMore ends PassOn. It is no error if it has ended, or never was.
 func (g *Gate) PassNoMore() error {
-	_, err := removeTable(Table(g.node), nftables.TableFamilyNetdev)
+	err := g.pass(func(p passage) error {
+		for _, l := range layouts() {
+			p.c.FlushSet(p.moved(l))
+		}
+		return nil
+	})
+	if errors.Is(err, ErrGone) {
+		return nil
+	}
 	return err
 }
 
-// passage is a table under construction.
-type passage struct {
-	c    *nftables.Conn
-	t    *nftables.Table
-	life time.Duration
-	sets uint32
-}
-
-func (p *passage) hop(n int, h Hop) error {
-	priority, policy := nftables.ChainPriority(before), nftables.ChainPolicyAccept
-	ch := p.c.AddChain(&nftables.Chain{
-		Table: p.t, Name: fmt.Sprintf("hop%d", n), Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookIngress, Priority: &priority, Policy: &policy, Device: h.Device,
-	})
-	var v4, v6 []netip.Addr
-	for _, a := range h.VIPs {
-		if a.Is4() {
-			v4 = append(v4, a)
-		} else {
-			v6 = append(v6, a)
-		}
+// pass changes elements of the passage's sets, in one transaction.
+func (g *Gate) pass(change func(passage) error) error {
+	c, err := nftables.New()
+	if err != nil {
+		return fmt.Errorf("open netfilter: %w", err)
 	}
-	if len(v4) > 0 {
-		if err := p.rules(ch, h, layout{name: fmt.Sprintf("%d_4", n), ether: unix.ETH_P_IP, typ: nftables.TypeIPAddr, size: 4, source: ip4Source, dest: ip4Dest}, v4); err != nil {
-			return err
-		}
+	if err := change(passage{c: c, t: &nftables.Table{Name: g.table, Family: nftables.TableFamilyNetdev}}); err != nil {
+		return err
 	}
-	if len(v6) > 0 {
-		return p.rules(ch, h, layout{name: fmt.Sprintf("%d_6", n), ether: unix.ETH_P_IPV6, typ: nftables.TypeIP6Addr, size: 16, source: ip6Source, dest: ip6Dest}, v6)
+	err = c.Flush()
+	if errors.Is(err, unix.ENOENT) {
+		return fmt.Errorf("the passage %s: %w", g.table, ErrGone)
+	}
+	if err != nil {
+		return fmt.Errorf("change the passage %s: %w", g.table, err)
 	}
 	return nil
 }
 
-// layout is where things are in the headers of a family.
-type layout struct {
-	name         string
-	ether        uint16
-	typ          nftables.SetDatatype
-	size         uint32
-	source, dest uint32
+// passage is a table, and the transaction that makes or changes it.
+type passage struct {
+	c *nftables.Conn
+	t *nftables.Table
 }
 
-func (p *passage) set(s nftables.Set, elems []nftables.SetElement) (*nftables.Set, error) {
-	p.sets++
-	s.Table, s.ID, s.KeyByteOrder = p.t, p.sets, binaryutil.BigEndian
-	if err := p.c.AddSet(&s, elems); err != nil {
+func layouts() []layout {
+	return []layout{
+		{id: 10, name: "4", ether: unix.ETH_P_IP, typ: nftables.TypeIPAddr, size: 4, source: ip4Source, dest: ip4Dest},
+		{id: 20, name: "6", ether: unix.ETH_P_IPV6, typ: nftables.TypeIP6Addr, size: 16, source: ip6Source, dest: ip6Dest},
+	}
+}
+
+func (p passage) nodes() *nftables.Set {
+	return &nftables.Set{Table: p.t, ID: 1, Name: setNodes, KeyType: nftables.TypeEtherAddr, HasTimeout: true, Timeout: young}
+}
+
+// moved is the map of virtual addresses that are passed on to the MAC that they are passed on to; own to that of this node's link.
+func (p passage) moved(l layout) *nftables.Set { return p.macs(l.id, "moved"+l.name, l.typ) }
+func (p passage) own(l layout) *nftables.Set   { return p.macs(l.id+1, "own"+l.name, l.typ) }
+
+func (p passage) macs(id uint32, name string, key nftables.SetDatatype) *nftables.Set {
+	return &nftables.Set{Table: p.t, ID: id, Name: name, KeyType: key, DataType: nftables.TypeEtherAddr, IsMap: true, HasTimeout: true, Timeout: young}
+}
+
+func (p passage) add(s *nftables.Set, elems []nftables.SetElement) (*nftables.Set, error) {
+	s.KeyByteOrder = binaryutil.BigEndian
+	if err := p.c.AddSet(s, elems); err != nil {
 		return nil, fmt.Errorf("set %s: %w", s.Name, err)
 	}
-	return &s, nil
+	return s, nil
 }
 
-func (p *passage) rules(ch *nftables.Chain, h Hop, l layout, vips []netip.Addr) error {
-	var elems []nftables.SetElement
-	for _, a := range vips {
-		elems = append(elems, nftables.SetElement{Key: a.AsSlice(), Timeout: p.life})
+// fill replaces what is in a set.
+func (p passage) fill(s *nftables.Set, elems []nftables.SetElement) error {
+	p.c.FlushSet(s)
+	if len(elems) == 0 {
+		return nil
 	}
-	moved, err := p.set(nftables.Set{Name: "moved" + l.name, KeyType: l.typ, HasTimeout: true, Timeout: p.life}, elems)
-	if err != nil {
-		return err
+	if err := p.c.SetAddElements(s, elems); err != nil {
+		return fmt.Errorf("fill %s: %w", s.Name, err)
 	}
+	return nil
+}
+
+// here is the set of the connections that began here.
+func (l layout) here() *nftables.Set { return &nftables.Set{ID: l.id + 2, Name: "here" + l.name} }
+
+func (p passage) known(l layout) error {
 	key, err := nftables.ConcatSetType(l.typ, l.typ, nftables.TypeInetService, nftables.TypeInetService)
 	if err != nil {
 		return fmt.Errorf("the type of a set: %w", err)
 	}
-	here, err := p.set(nftables.Set{Name: "here" + l.name, KeyType: key, Concatenation: true, Dynamic: true, HasTimeout: true, Timeout: young, Size: crowd}, nil)
-	if err != nil {
-		return err
+	s := l.here()
+	s.Table, s.KeyType, s.Concatenation, s.Dynamic, s.HasTimeout, s.Timeout, s.Size = p.t, key, true, true, true, young, crowd
+	_, err = p.add(s, nil)
+	return err
+}
+
+// hop adds the chains of a link: one that sees every packet and looks only whether its address is passed on, and one for those.
+func (p passage) hop(n int, h Hop) {
+	priority, policy := nftables.ChainPriority(before), nftables.ChainPolicyAccept
+	in := p.c.AddChain(&nftables.Chain{
+		Table: p.t, Name: fmt.Sprintf("hop%d", n), Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookIngress, Priority: &priority, Policy: &policy, Device: h.Device,
+	})
+	for _, l := range layouts() {
+		if !slices.ContainsFunc(h.VIPs, func(a netip.Addr) bool { return a.Is4() == (l.size == 4) }) {
+			continue
+		}
+		name := fmt.Sprintf("pass%d_%s", n, l.name)
+		ch := p.c.AddChain(&nftables.Chain{Table: p.t, Name: name})
+		rule(p.c, in, tcpTo(l, p.moved(l)), []expr.Any{&expr.Verdict{Kind: expr.VerdictGoto, Chain: name}})
+		p.rules(ch, h, l)
 	}
-	elems = nil
-	for _, m := range append([]net.HardwareAddr{h.To}, h.Excepted...) {
-		elems = append(elems, nftables.SetElement{Key: m})
-	}
-	nodes, err := p.set(nftables.Set{Name: "nodes" + l.name, KeyType: nftables.TypeEtherAddr}, unique(elems))
-	if err != nil {
-		return err
-	}
-	ours := tcpTo(l, moved)
-	rule(p.c, ch, ours, flags(tcpSYN), connection(l), []expr.Any{
+}
+
+func (p passage) rules(ch *nftables.Chain, h Hop, l layout) {
+	here := l.here()
+	rule(p.c, ch, flags(tcpSYN), connection(l), []expr.Any{
 		&expr.Dynset{SrcRegKey: concat, SetName: here.Name, SetID: here.ID, Operation: uint32(unix.NFT_DYNSET_OP_UPDATE), Timeout: young},
 	}, accept())
-	rule(p.c, ch, ours, flags(tcpSYN), accept())
-	rule(p.c, ch, ours, connection(l), []expr.Any{&expr.Lookup{SourceRegister: concat, SetName: here.Name, SetID: here.ID}}, accept())
-	rule(p.c, ch, ours, ether(etherSrc), notAmong(nodes), write(etherDst, h.To), write(etherSrc, h.Own), []expr.Any{
-		&expr.Immediate{Register: 1, Data: binaryutil.NativeEndian.PutUint32(uint32(h.Index))},
+	rule(p.c, ch, flags(tcpSYN), accept())
+	rule(p.c, ch, connection(l), []expr.Any{&expr.Lookup{SourceRegister: concat, SetName: here.Name, SetID: here.ID}}, accept())
+	rule(p.c, ch, ether(etherSrc), notAmong(p.nodes()), write(etherDst, l, p.moved(l)), write(etherSrc, l, p.own(l)), []expr.Any{
+		&expr.Immediate{Register: 1, Data: binaryutil.NativeEndian.PutUint32(uint32(h.Index))}, //nolint:gosec // a small number
 		&expr.Dup{RegDev: 1, IsRegDevSet: true},
 	}, drop())
-	return nil
 }
 
 func unique(elems []nftables.SetElement) []nftables.SetElement {
@@ -160,6 +230,16 @@ func unique(elems []nftables.SetElement) []nftables.SetElement {
 		}
 	}
 	return out
+}
+
+// layout is where things are in the headers of a family.
+type layout struct {
+	id           uint32
+	name         string
+	ether        uint16
+	typ          nftables.SetDatatype
+	size         uint32
+	source, dest uint32
 }
 
 // tcpTo matches TCP to an address of the set.
@@ -201,9 +281,9 @@ func ether(offset uint32) []expr.Any {
 	return []expr.Any{&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseLLHeader, Offset: offset, Len: 6}}
 }
 
-func write(offset uint32, mac net.HardwareAddr) []expr.Any {
-	return []expr.Any{
-		&expr.Immediate{Register: 1, Data: mac},
-		&expr.Payload{OperationType: expr.PayloadWrite, SourceRegister: 1, Base: expr.PayloadBaseLLHeader, Offset: offset, Len: 6},
-	}
+// write puts the MAC that the map has for the packet's address into its Ethernet header.
+func write(offset uint32, l layout, macs *nftables.Set) []expr.Any {
+	return append(network(l.dest, l.size),
+		&expr.Lookup{SourceRegister: 1, DestRegister: 2, IsDestRegSet: true, SetName: macs.Name, SetID: macs.ID},
+		&expr.Payload{OperationType: expr.PayloadWrite, SourceRegister: 2, Base: expr.PayloadBaseLLHeader, Offset: offset, Len: 6})
 }

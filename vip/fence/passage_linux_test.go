@@ -3,6 +3,7 @@ package fence
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"net"
 	"net/netip"
 	"slices"
@@ -47,6 +48,7 @@ func newCrossing(t *testing.T) *crossing {
 	must(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
 	x.conn = conn
+	must(t, x.gate.Passage([]Hop{x.hop}))
 	return x
 }
 
@@ -132,17 +134,22 @@ func TestPassageEnds(t *testing.T) {
 		must(t, err)
 		return ok
 	}
-	for what, end := range map[string]func() error{"PassNoMore": x.gate.PassNoMore, "Remove": x.gate.Remove} {
-		must(t, x.gate.Install(Shut))
-		must(t, x.gate.PassOn([]Hop{x.hop}, time.Minute))
-		if !there() {
-			t.Fatal("no passage")
-		}
-		must(t, end())
-		if there() {
-			t.Errorf("the passage is there after %s", what)
-		}
+	must(t, x.gate.Remove())
+	if there() {
+		t.Error("the passage is there after Remove")
 	}
+	must(t, x.gate.PassNoMore())
+	if err := x.gate.PassOn([]Hop{x.hop}, time.Minute); !errors.Is(err, ErrGone) {
+		t.Errorf("PassOn without rules = %v, want %v", err, ErrGone)
+	}
+	must(t, x.gate.Passage([]Hop{x.hop}))
+	must(t, x.gate.PassOn([]Hop{x.hop}, time.Minute))
+	must(t, x.gate.PassNoMore())
+	ended, again := x.segment(x.peer, vips()[0], 3, 0x10), x.segment(x.peer, vips()[0], 4, 0x10)
+	x.send(ended)
+	must(t, x.gate.PassOn([]Hop{x.hop}, time.Minute))
+	x.onlyLast("PassNoMore", again)
+	must(t, x.gate.PassOn([]Hop{x.hop}, time.Minute)) // what is there is replaced
 	// A daemon that dies removes nothing.
 	must(t, x.gate.PassOn([]Hop{x.hop}, 50*time.Millisecond))
 	time.Sleep(100 * time.Millisecond) // the kernel's timers are real

@@ -16,6 +16,7 @@ type gate struct {
 	serve     time.Time // until
 	speak     time.Time
 	tickets   map[uint32]time.Time
+	paved     int         // how often a passage was prepared
 	hops      []fence.Hop // connections are passed on there,
 	passing   time.Time   // until then
 }
@@ -183,12 +184,25 @@ func (x handle) Check() error { return x.do(func(*gate) error { return nil }) }
 
 func (x handle) Close() error { return nil }
 
+// Passage implements vip.Gate.
+func (x handle) Passage([]fence.Hop) error {
+	x.h.mu.Lock()
+	defer x.h.mu.Unlock()
+	if x.h.passErr == nil {
+		x.h.gate.paved++
+	}
+	return x.h.passErr
+}
+
 // PassOn implements vip.Gate.
 func (x handle) PassOn(hops []fence.Hop, life time.Duration) error {
 	x.h.mu.Lock()
 	defer x.h.mu.Unlock()
 	if x.h.passErr != nil {
 		return x.h.passErr
+	}
+	if x.h.gate.paved == 0 {
+		return fence.ErrGone
 	}
 	x.h.gate.hops, x.h.gate.passing = hops, time.Now().Add(life)
 	return nil
@@ -254,4 +268,11 @@ func (h *Host) SetNoPassage(why error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.passErr = why
+}
+
+// Paved is how often a passage was prepared.
+func (h *Host) Paved() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.gate.paved
 }
