@@ -98,7 +98,9 @@ func (p *Pool) move(b *Backend, at netip.AddrPort, reason string) {
 	b.mu.Unlock()
 	p.pardon(b)
 	p.turn()
-	p.log.Info("backend has another address", "pool", p.name, "backend", b.name, "name", b.host, "from", text(was), "to", text(at))
+	if was != at {
+		p.log.Info("backend has another address", "pool", p.name, "backend", b.name, "name", b.host, "from", text(was), "to", text(at))
+	}
 }
 
 // text is an address as it is told.
