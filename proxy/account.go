@@ -80,8 +80,11 @@ func (a *account) connected() { a.connect += a.lap() }
 func (a *account) answering() { a.first = a.lap() }
 
 // protocol is how the log calls a request's version.
-func protocol(minor int) string {
-	if minor == 0 {
+func (c *client) protocol(minor int) string {
+	switch {
+	case c.streamed != nil:
+		return "HTTP/2.0"
+	case minor == 0:
 		return "HTTP/1.0"
 	}
 	return "HTTP/1.1"
@@ -93,19 +96,13 @@ func (c *client) tell(w *work, status int, reason string, b *backendConn) {
 	r := &a.record
 	*r = accesslog.Record{
 		Time: a.arrived, Peer: c.peer, Client: w.client, Listener: l.cfg.Name,
-		Method: text(a.method), Target: text(a.target), Protocol: protocol(w.minor), Host: text(a.host), ID: text(a.id), Trace: text(a.trace),
+		Method: text(a.method), Target: text(a.target), Protocol: c.protocol(w.minor), Host: text(a.host), ID: text(a.id), Trace: text(a.trace),
 		Status: status, Receive: -1, Queue: -1, Connect: -1, FirstByte: a.first, Total: now.Sub(a.arrived),
 		Sent: a.sent, Received: w.body.moved.Load(), Retries: max(0, a.tries-1),
 		End: endOf(w, status, reason, b, c.over.Load()), Reason: reason,
 		Active: int(l.proxy.active.Load()), Here: int(l.active.Load()),
 	}
-	if c.in.secure != nil {
-		if c.session == "" {
-			st := c.in.secure.ConnectionState()
-			c.session = tls.VersionName(st.Version) + " " + tls.CipherSuiteName(st.CipherSuite)
-		}
-		r.TLS = c.session
-	}
+	r.TLS = c.sessionOfTLS()
 	if !w.began.IsZero() {
 		r.Receive = w.began.Sub(a.arrived)
 	}
@@ -122,6 +119,15 @@ func (c *client) tell(w *work, status int, reason string, b *backendConn) {
 		r.Queue, r.Connect = a.queue, a.connect
 	}
 	l.tell(r)
+}
+
+// sessionOfTLS is the version and the cipher suite that the client is met with; empty without TLS.
+func (c *client) sessionOfTLS() string {
+	if c.session == "" && c.in.secure != nil {
+		st := c.in.secure.ConnectionState()
+		c.session = tls.VersionName(st.Version) + " " + tls.CipherSuiteName(st.CipherSuite)
+	}
+	return c.session
 }
 
 // How a request or a session has ended, in HAProxy's letters. The first says who ended it: C the client, S the backend, P this proxy, L a route

@@ -26,6 +26,8 @@ type client struct {
 	session  string // version and cipher suite of TLS, for the access log; empty before it was needed
 	name     string // of the server that the client asked for by TLS
 	https    bool
+	// streamed is the stream of a connection that speaks HTTP/2 which this client is; nil: it is a connection.
+	streamed *http2.Stream
 
 	idle atomic.Bool // waiting for a request
 	over atomic.Bool // cut
@@ -139,6 +141,9 @@ func (c *client) request() bool {
 	w.body.moved.Store(0)
 	w.acc.start(c.listener.logs())
 	size, err := c.header()
+	if c.streamed != nil && c.streamed.TooLarge() {
+		err = http1.ErrTooLarge
+	}
 	if err == nil {
 		err = w.req.Parse(c.in.pending()[:size])
 	}

@@ -199,37 +199,6 @@ func until(t *testing.T, f *x.Framer, want func(x.Frame) bool) {
 	}
 }
 
-func TestHTTP2FloodsEndTheConnection(t *testing.T) {
-	l := h2cLab(t, web(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
-	for what, send := range map[string]func(f *x.Framer, i uint32) error{
-		"pings":    func(f *x.Framer, _ uint32) error { return f.WritePing(false, [8]byte{}) },
-		"settings": func(f *x.Framer, _ uint32) error { return f.WriteSettings() },
-		"resets": func(f *x.Framer, i uint32) error {
-			// GET / http, authority x
-			err := f.WriteHeaders(x.HeadersFrameParam{StreamID: 2*i + 1, BlockFragment: []byte{0x82, 0x86, 0x84, 0x41, 1, 'x'}, EndStream: true, EndHeaders: true})
-			if err != nil {
-				return err
-			}
-			return f.WriteRSTStream(2*i+1, x.ErrCodeCancel)
-		},
-	} {
-		t.Run(what, func(t *testing.T) {
-			f, _ := l.raw()
-			go func() {
-				for i := uint32(0); i < 20_000; i++ {
-					if send(f, i) != nil {
-						return
-					}
-				}
-			}()
-			until(t, f, func(fr x.Frame) bool {
-				g, ok := fr.(*x.GoAwayFrame)
-				return ok && g.ErrCode == x.ErrCodeEnhanceYourCalm
-			})
-		})
-	}
-}
-
 func TestHTTP2IsAskedAndThenToldToLeave(t *testing.T) {
 	asked, answer := make(chan struct{}), make(chan struct{})
 	l := h2cLab(t, web(t, func(w http.ResponseWriter, _ *http.Request) {

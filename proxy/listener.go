@@ -56,6 +56,7 @@ type tally struct {
 	// headerless are refused connections from proxies that should send a PROXY header.
 	headerless sampled
 	refusals   sampled
+	abuses     sampled // by clients of HTTP/2
 	refused    atomic.Uint64
 	accepted   atomic.Uint64
 	active     atomic.Int64

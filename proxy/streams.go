@@ -45,10 +45,18 @@ func (c *client) serveHTTP2() {
 	l := c.listener
 	l.busy(-1) // its requests count, not the connection
 	_ = c.in.SetReadDeadline(time.Time{})
+	if l.logs() {
+		c.sessionOfTLS() // for the streams
+	}
 	conn := http2.New(c.in.Conn, c.in.pending(), &http2.Config{
 		MaxHeader: l.cfg.MaxHeader, MaxStreams: maxStreams,
 		Idle: l.cfg.IdleTimeout, Patience: l.cfg.HeaderTimeout, Stall: l.cfg.BodyTimeout,
-		Open: c.open,
+		Open: c.open, Busy: l.busy,
+		Abused: func(what string) {
+			if n, tell := l.abuses.now(); tell {
+				l.log.Warn("clients of HTTP/2 sent away", "addr", c.peer, "reason", what, "times", n)
+			}
+		},
 		Ending: func() bool {
 			_, last := l.next()
 			return last || l.ending()
@@ -69,7 +77,10 @@ func (c *client) serveHTTP2() {
 // open makes the client that one stream is.
 func (c *client) open(s *http2.Stream) (serve, cut func()) {
 	l, _ := c.listener.next()
-	one := &client{listener: l, peer: c.peer, local: c.local, trusted: l.cfg.trusts(c.peer.Addr()), name: c.name, https: c.https}
+	one := &client{
+		listener: l, peer: c.peer, local: c.local, trusted: l.cfg.trusts(c.peer.Addr()),
+		name: c.name, https: c.https, session: c.session, streamed: s,
+	}
 	one.in.init(s, &l.proxy.buffers)
 	return one.serveStream, one.cancel
 }

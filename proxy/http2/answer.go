@@ -109,14 +109,14 @@ func (s *Stream) header(b []byte) (int, error) {
 		return 0, net.ErrClosed
 	}
 	c.block.Reset()
-	c.field(":status", strconv.Itoa(r.Status))
+	_ = c.enc.WriteField(hpack.HeaderField{Name: ":status", Value: strconv.Itoa(r.Status)})
 	for i := range r.Fields {
 		f := &r.Fields[i]
 		switch f.Kind {
 		case http1.Connection, http1.TransferEncoding, http1.Upgrade, http1.Hop:
 		default:
 			if !f.Hop {
-				c.field(string(bytes.ToLower(r.Name(f))), string(r.Value(f)))
+				c.field(r.Name(f), r.Value(f))
 			}
 		}
 	}
@@ -124,12 +124,35 @@ func (s *Stream) header(b []byte) (int, error) {
 	return size, nil
 }
 
-func (c *Conn) field(name, value string) {
-	_ = c.enc.WriteField(hpack.HeaderField{Name: name, Value: value})
+// field encodes one field.
+func (c *Conn) field(name, value []byte) {
+	c.name = c.name[:0]
+	for _, b := range name {
+		c.name = append(c.name, lower(b))
+	}
+	_ = c.enc.WriteField(hpack.HeaderField{Name: c.text(c.name), Value: c.text(value)})
+}
+
+// text is string(b), of which one copy is kept: answers are much alike.
+func (c *Conn) text(b []byte) string {
+	const most, long = 64, 64
+	if len(b) > long {
+		return string(b)
+	}
+	if s, ok := c.texts[string(b)]; ok {
+		return s
+	}
+	if len(c.texts) >= most {
+		clear(c.texts)
+	}
+	s := string(b)
+	c.texts[s] = s
+	return s
 }
 
 // headersOut sends the fields in c.block.
 func (c *Conn) headersOut(id uint32, end bool) {
+	c.earn(worthy)
 	first := true
 	for b := c.block.Bytes(); len(b) > 0 || first; first = false {
 		part := b[:min(len(b), c.frame)]
@@ -170,12 +193,15 @@ func (s *Stream) chunk(b []byte) (int, error) {
 	c.block.Reset()
 	for line := range bytes.SplitSeq(trailer, []byte("\r\n")) {
 		if name, value, ok := bytes.Cut(line, []byte(":")); ok {
-			c.field(string(bytes.ToLower(name)), string(bytes.TrimSpace(value)))
+			c.field(name, bytes.TrimSpace(value))
 		}
 	}
 	c.headersOut(s.id, true)
 	return n, nil
 }
+
+// leastMoved is how much of an answer a client must take within Config.Stall.
+const leastMoved = 1 << 10
 
 // data sends a part of the body, and waits while the client's windows are closed.
 func (s *Stream) data(b []byte, end bool) error {
@@ -186,6 +212,7 @@ func (s *Stream) data(b []byte, end bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var until time.Time
+	moved := 0
 	for {
 		if s.gone || c.broken {
 			return net.ErrClosed
@@ -194,11 +221,17 @@ func (s *Stream) data(b []byte, end bool) error {
 			n := int(min(int64(len(b)), int64(c.frame), max(s.send, 0), max(c.send, 0)))
 			s.send -= int64(n)
 			c.send -= int64(n)
-			_ = c.writer.WriteData(s.id, end && n == len(b), b[:n])
-			if b = b[n:]; len(b) == 0 {
+			last := n == len(b)
+			_ = c.writer.WriteData(s.id, end && last, b[:n])
+			if b = b[n:]; last {
+				c.earn(max(n, worthy))
 				return nil
 			}
-			until = time.Time{}
+			c.earn(n)
+			// Who takes little of it at a time is as slow as who takes nothing.
+			if moved += n; moved >= leastMoved {
+				until, moved = time.Time{}, 0
+			}
 			continue
 		}
 		now := time.Now()

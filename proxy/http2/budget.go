@@ -2,8 +2,8 @@ package http2
 
 import "time"
 
-// What frames that a client gets work done with, for nothing, cost of its budget. A browser that cancels a page of images, or gRPC that
-// measures with pings, stays far below it; a rapid reset (CVE-2023-44487) or a flood of pings or settings does not.
+// What frames that a client gets work done with, for nothing, cost of its budget. A browser that cancels a page of images stays far below
+// it; a rapid reset (CVE-2023-44487) or a flood of pings or settings does not.
 const (
 	budgetSize   = 2000
 	budgetGain   = 200 // a second
@@ -29,4 +29,20 @@ func (b *budget) spend(cost float64) bool {
 	b.left = min(budgetSize, b.left+budgetGain*now.Sub(b.at).Seconds())
 	b.at = now
 	return b.left >= 0
+}
+
+const (
+	// earned is how many pings and window updates go with a frame of an answer: gRPC measures each round trip, and both windows of
+	// a stream are moved after what it has taken.
+	earned    = 3
+	mostEarns = 1 << 14
+	// worthy is how much must be in a frame of an answer for that: who moves its windows by a byte at a time pays for it.
+	worthy = 256
+)
+
+// earn lets the client say more after an answer's frame of size bytes.
+func (c *Conn) earn(size int) {
+	if size >= worthy {
+		c.earns = min(c.earns+earned, mostEarns)
+	}
 }

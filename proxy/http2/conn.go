@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"runtime"
 	"sync"
 	"time"
 
@@ -26,6 +27,10 @@ type Config struct {
 	// Open is called for each stream. serve reads the request from the stream, answers, and closes it; cut ends that early, and may
 	// be called at any time.
 	Open func(s *Stream) (serve, cut func())
+	// Busy is told 1 when the connection has been asked to end, and -1 when it has: meanwhile requests may be on their way.
+	Busy func(n int64)
+	// Abused is told what a client did that was sent away for it.
+	Abused func(what string)
 	// Ending reports whether clients should open a new connection for what they want next.
 	Ending func() bool
 }
@@ -38,18 +43,22 @@ const (
 	maxFrame     = 16 << 10
 	maxOut       = 64 << 10  // bytes on their way to the client before streams wait
 	maxControl   = 256 << 10 // before nothing more is read from the client
-	maxRecent    = 32
+	maxRecent    = 256
 	lingerTime   = time.Second
 	lingerBytes  = 256 << 10
 )
 
 // Conn is a connection of a client.
 type Conn struct {
-	cfg    *Config
-	conn   net.Conn
-	r      *bufio.Reader
-	framer *http2.Framer // reads
-	budget budget
+	cfg     *Config
+	conn    net.Conn
+	r       *bufio.Reader
+	framer  *http2.Framer // reads
+	budget  budget
+	dec     *hpack.Decoder
+	header  header // that is coming
+	partial bool   // the rest of it is awaited
+	abuse   string // why the client is sent away
 
 	mu       sync.Mutex // guards what follows, and the streams
 	streams  map[uint32]*Stream
@@ -62,12 +71,15 @@ type Conn struct {
 	credit   int64 // to be given back of receive
 	first    int64 // window of a new stream, for what we send
 	frame    int   // size of frames that the client takes
+	earns    int   // pings and window updates that cost nothing
 	blocked  int   // streams that wait for a window or for room
 	leaving  leaving
 	leave    *time.Timer
 	out      bytes.Buffer
 	enc      *hpack.Encoder
 	block    bytes.Buffer // of fields, encoded
+	name     []byte
+	texts    map[string]string // of answers lately
 	writer   *http2.Framer
 	wake     *sync.Cond // of the goroutine that writes
 	drained  *sync.Cond // of the one that reads
@@ -88,7 +100,7 @@ const (
 // New returns the connection of a client on which nothing was read yet but what is in front.
 func New(conn net.Conn, front []byte, cfg *Config) *Conn {
 	c := &Conn{
-		cfg: cfg, conn: conn, budget: newBudget(), streams: make(map[uint32]*Stream),
+		cfg: cfg, conn: conn, budget: newBudget(), streams: make(map[uint32]*Stream), texts: make(map[string]string),
 		send: firstWindow, receive: connWindow, first: firstWindow, frame: maxFrame,
 	}
 	c.wake, c.drained = sync.NewCond(&c.mu), sync.NewCond(&c.mu)
@@ -100,8 +112,8 @@ func New(conn net.Conn, front []byte, cfg *Config) *Conn {
 	c.framer = http2.NewFramer(nil, c.r)
 	c.framer.SetReuseFrames()
 	c.framer.SetMaxReadFrameSize(maxFrame)
-	c.framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
-	c.framer.MaxHeaderListSize = uint32(cfg.MaxHeader)
+	c.dec = hpack.NewDecoder(4096, c.header.add)
+	c.dec.SetMaxStringLength(2 * cfg.MaxHeader)
 	c.writer = http2.NewFramer(&c.out, nil)
 	c.enc = hpack.NewEncoder(&c.block)
 	return c
@@ -112,6 +124,9 @@ func (c *Conn) Serve() {
 	var writing sync.WaitGroup
 	writing.Go(c.write)
 	code, said := c.read()
+	if c.abuse != "" {
+		c.cfg.Abused(c.abuse)
+	}
 	c.mu.Lock()
 	if c.leave != nil {
 		c.leave.Stop()
@@ -130,6 +145,9 @@ func (c *Conn) Serve() {
 		cut()
 	}
 	writing.Wait()
+	if c.leaving != staying { // nobody asks it any more, for closing is set
+		c.cfg.Busy(-1)
+	}
 	c.linger()
 	c.handlers.Wait()
 	_ = c.conn.Close()
@@ -156,10 +174,11 @@ func (c *Conn) Drain() {
 func farewell() [8]byte { return [8]byte{'f', 'a', 'r', 'e', 'w', 'e', 'l', 'l'} }
 
 func (c *Conn) ask() {
-	if c.leaving != staying || c.closing {
+	if c.leaving != staying || c.closing || c.broken {
 		return
 	}
 	c.leaving = asked
+	c.cfg.Busy(1)
 	_ = c.writer.WriteGoAway(maxWindow, http2.ErrCodeNo, nil)
 	_ = c.writer.WritePing(false, farewell())
 	c.leave = time.AfterFunc(time.Second, func() {
@@ -217,6 +236,10 @@ func (c *Conn) write() {
 		if c.broken || c.out.Len() == 0 {
 			return
 		}
+		// Who else has something to say may do so first: writing is what costs most.
+		c.mu.Unlock()
+		runtime.Gosched()
+		c.mu.Lock()
 		spare = append(spare[:0], c.out.Bytes()...)
 		c.out.Reset()
 		c.mu.Unlock()

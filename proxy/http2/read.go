@@ -47,6 +47,7 @@ func (c *Conn) read() (code http2.ErrCode, tell bool) {
 		if se, ok := errors.AsType[http2.StreamError](err); ok {
 			// What makes us reset is as cheap for the client as a reset of its own.
 			if !c.budget.spend(costOfReset) {
+				c.abuse = "streams that had to be refused"
 				return http2.ErrCodeEnhanceYourCalm, true
 			}
 			c.refuse(se.StreamID, se.Code)
@@ -79,6 +80,7 @@ func (c *Conn) rest() {
 
 func (c *Conn) restIfIdle() {
 	switch {
+	case c.partial: // a header has its own time
 	case c.closing || c.leaving == told && len(c.streams) == 0:
 	case len(c.streams) > 0:
 		_ = c.conn.SetReadDeadline(time.Time{})
@@ -89,29 +91,16 @@ func (c *Conn) restIfIdle() {
 
 // take acts on one frame. The error is an http2.StreamError or an http2.ConnectionError.
 func (c *Conn) take(f http2.Frame) error {
-	cost := 0.0
-	switch f := f.(type) {
-	case *http2.WindowUpdateFrame, *http2.MetaHeadersFrame:
-	case *http2.DataFrame:
-		if len(f.Data()) == 0 && !f.StreamEnded() {
-			cost = costOfSignal
-		}
-	case *http2.RSTStreamFrame:
-		cost = costOfReset
-	default:
-		cost = costOfSignal
-	}
-	if cost > 0 && !c.budget.spend(cost) {
-		return http2.ConnectionError(http2.ErrCodeEnhanceYourCalm)
-	}
 	var after func()
 	c.mu.Lock()
 	for c.out.Len() > maxControl && !c.broken {
 		c.drained.Wait() // who does not read our answers gets no more questions answered
 	}
-	err := errOver
+	err := error(errOver)
 	if !c.broken {
-		after, err = c.act(f)
+		if err = c.pay(f); err == nil {
+			after, err = c.act(f)
+		}
 	}
 	if c.out.Len() > 0 {
 		c.wake.Signal()
@@ -121,6 +110,39 @@ func (c *Conn) take(f http2.Frame) error {
 		after()
 	}
 	return err
+}
+
+// pay takes what a frame costs from the client's budget.
+func (c *Conn) pay(f http2.Frame) error {
+	cost, free, what := 0.0, false, ""
+	switch f := f.(type) {
+	case *http2.HeadersFrame:
+	case *http2.ContinuationFrame:
+		cost, what = costOfSignal, "headers in too many pieces"
+	case *http2.DataFrame:
+		if len(f.Data()) == 0 && !f.StreamEnded() {
+			cost, what = costOfSignal, "empty data"
+		}
+	case *http2.RSTStreamFrame:
+		cost, what = costOfReset, "resets"
+	case *http2.WindowUpdateFrame:
+		cost, free, what = costOfSignal, true, "window updates"
+	case *http2.PingFrame:
+		cost, free, what = costOfSignal, true, "pings"
+	case *http2.SettingsFrame:
+		cost, what = costOfSignal, "settings"
+	default:
+		cost, free, what = costOfSignal, true, "frames that mean nothing"
+	}
+	switch {
+	case cost == 0:
+	case free && c.earns > 0:
+		c.earns--
+	case !c.budget.spend(cost):
+		c.abuse = what
+		return http2.ConnectionError(http2.ErrCodeEnhanceYourCalm)
+	}
+	return nil
 }
 
 // act is take with mu held; after is to be called without.
@@ -136,8 +158,17 @@ func (c *Conn) act(f http2.Frame) (after func(), err error) {
 		case f.Data == farewell():
 			c.tell()
 		}
-	case *http2.MetaHeadersFrame:
+	case *http2.HeadersFrame:
 		return c.headers(f)
+	case *http2.ContinuationFrame:
+		if len(c.header.encoded)+len(f.HeaderBlockFragment()) > 2*c.cfg.MaxHeader {
+			c.abuse = "a header without end"
+			return nil, http2.ConnectionError(http2.ErrCodeEnhanceYourCalm)
+		}
+		c.header.encoded = append(c.header.encoded, f.HeaderBlockFragment()...)
+		if f.HeadersEnded() {
+			return c.whole()
+		}
 	case *http2.DataFrame:
 		return nil, c.data(f)
 	case *http2.WindowUpdateFrame:
@@ -246,21 +277,36 @@ func (c *Conn) data(f *http2.DataFrame) error {
 	return s.body(f.Data(), f.StreamEnded())
 }
 
-// headers begins a stream, or ends one with trailers.
-func (c *Conn) headers(f *http2.MetaHeadersFrame) (after func(), err error) {
-	id := f.StreamID
-	malformed := http2.StreamError{StreamID: id, Code: http2.ErrCodeProtocol}
-	if id%2 == 0 {
+// headers begins to take a header. The rest of it must come soon.
+func (c *Conn) headers(f *http2.HeadersFrame) (after func(), err error) {
+	if f.StreamID%2 == 0 {
 		return nil, http2.ConnectionError(http2.ErrCodeProtocol)
 	}
+	c.header.begin(f, c.streams[f.StreamID] != nil, c.cfg.MaxHeader)
+	if f.HeadersEnded() {
+		return c.whole()
+	}
+	_ = c.conn.SetReadDeadline(time.Now().Add(c.cfg.Patience))
+	c.partial = true
+	return nil, nil
+}
+
+// whole begins the stream whose header is here, or ends one with trailers.
+func (c *Conn) whole() (after func(), err error) {
+	if c.partial {
+		c.partial = false
+		c.restIfIdle()
+	}
+	h := &c.header
+	if _, err := c.dec.Write(h.encoded); err != nil || c.dec.Close() != nil {
+		return nil, http2.ConnectionError(http2.ErrCodeCompression)
+	}
+	id := h.id
 	if s := c.streams[id]; s != nil {
-		switch {
-		case s.eof:
+		if s.eof {
 			return nil, http2.StreamError{StreamID: id, Code: http2.ErrCodeStreamClosed}
-		case !f.StreamEnded() || f.Truncated || len(f.PseudoFields()) > 0:
-			return nil, malformed
 		}
-		return nil, s.trailers(f.RegularFields())
+		return nil, s.trailers(h)
 	}
 	if id <= c.last {
 		if c.isRecent(id) {
@@ -272,18 +318,12 @@ func (c *Conn) headers(f *http2.MetaHeadersFrame) (after func(), err error) {
 		return nil, nil // the client was told that it does not count
 	}
 	c.last = id
-	if f.HasPriority() && f.Priority.StreamDep == id {
-		return nil, malformed
-	}
 	if c.serving >= c.cfg.MaxStreams {
 		return nil, http2.StreamError{StreamID: id, Code: http2.ErrCodeRefusedStream}
 	}
 	s := &Stream{conn: c, id: id, send: c.first, receive: streamWindow, length: -1}
-	if f.Truncated {
-		s.in = append(s.in, tooLarge...)
-		s.eof = true
-	} else if !s.request(f) {
-		return nil, malformed
+	if !s.request(h) {
+		return nil, http2.StreamError{StreamID: id, Code: http2.ErrCodeProtocol}
 	}
 	if c.cfg.Ending() {
 		c.ask()

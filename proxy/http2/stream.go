@@ -34,8 +34,9 @@ type Stream struct {
 	left     int64
 	chunked  bool
 
-	head   bool
-	answer answer // for the goroutine that writes
+	tooLarge bool // does not change
+	head     bool
+	answer   answer // for the goroutine that writes
 }
 
 // begin starts the goroutine of a stream, when it is called.
@@ -97,6 +98,9 @@ func (s *Stream) giveBack(n int64) {
 	s.conn.giveBack(s.credit)
 	s.credit = 0
 }
+
+// TooLarge reports whether the header was beyond Config.MaxHeader; then what is read is not the request.
+func (s *Stream) TooLarge() bool { return s.tooLarge }
 
 // Read reads the request.
 func (s *Stream) Read(b []byte) (int, error) {

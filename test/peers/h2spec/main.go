@@ -3,21 +3,30 @@ package main
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"math/big"
 	"net"
 	"net/http"
 	"net/netip"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/tandem-lb/tandem/proxy"
+	"github.com/tandem-lb/tandem/proxy/certs"
 	"github.com/tandem-lb/tandem/proxy/pool"
 )
 
@@ -44,8 +53,24 @@ func run(ctx context.Context, suite, only string) error {
 	if err != nil {
 		return err
 	}
+	secure, err := free(ctx)
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "h2spec")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir) //nolint:errcheck // it is a temporary directory
+	files, err := selfSigned(dir)
+	if err != nil {
+		return err
+	}
 	pools := pool.NewSet([]pool.Config{{Name: "web", Backends: []pool.BackendConfig{{Name: "a", Address: backend.Addr().(*net.TCPAddr).AddrPort()}}}})
-	p, err := proxy.New(proxy.Config{Listeners: []proxy.ListenerConfig{{Name: "h2c", Bind: addr, Protocol: proxy.HTTP, Pool: "web", H2C: true}}},
+	p, err := proxy.New(proxy.Config{Listeners: []proxy.ListenerConfig{
+		{Name: "h2c", Bind: addr, Protocol: proxy.HTTP, Pool: "web", H2C: true},
+		{Name: "tls", Bind: secure, Protocol: proxy.HTTP, Pool: "web", TLS: &proxy.TLS{Certificates: []certs.Files{files}}},
+	}},
 		pools, hclog.New(&hclog.LoggerOptions{Output: os.Stderr, Level: hclog.Warn}))
 	if err != nil {
 		return err
@@ -53,20 +78,51 @@ func run(ctx context.Context, suite, only string) error {
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- p.Run(ctx) }()
-	<-p.Changed()
-	args := []string{"-h", addr.Addr().String(), "-p", fmt.Sprint(addr.Port()), "-o", "5"}
+	for slices.ContainsFunc(p.Snapshot(), func(l proxy.ListenerStatus) bool { return !l.Open }) {
+		<-p.Changed()
+	}
+	err = errors.Join(hold(ctx, suite, only, addr), hold(ctx, suite, only, secure, "-t", "-k"))
+	cancel()
+	limit := time.AfterFunc(10*time.Second, func() { panic("the proxy does not end") })
+	defer limit.Stop()
+	return errors.Join(err, <-ended)
+}
+
+// hold runs the suite against one listener.
+func hold(ctx context.Context, suite, only string, addr netip.AddrPort, more ...string) error {
+	args := append([]string{"-h", addr.Addr().String(), "-p", fmt.Sprint(addr.Port()), "-o", "5"}, more...)
 	if only != "" {
 		args = append(args, only)
 	}
 	out, err := exec.CommandContext(ctx, suite, args...).CombinedOutput()
 	fmt.Print(string(out))
-	cancel()
 	if only == "" && !strings.Contains(string(out), want) {
 		err = errors.Join(err, errors.New("want "+want))
 	}
-	limit := time.AfterFunc(10*time.Second, func() { panic("the proxy does not end") })
-	defer limit.Stop()
-	return errors.Join(err, <-ended)
+	return err
+}
+
+// selfSigned writes a certificate that nobody trusts.
+func selfSigned(dir string) (certs.Files, error) {
+	f := certs.Files{Cert: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem")}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return f, err
+	}
+	now := time.Now()
+	leaf := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour), DNSNames: []string{"localhost"}}
+	cert, err := x509.CreateCertificate(rand.Reader, leaf, leaf, key.Public(), key)
+	if err != nil {
+		return f, err
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return f, err
+	}
+	return f, errors.Join(
+		os.WriteFile(f.Cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}), 0o600),
+		os.WriteFile(f.Key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), 0o600),
+	)
 }
 
 func hello(w http.ResponseWriter, r *http.Request) {
