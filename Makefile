@@ -66,8 +66,9 @@ bench-failover: build ## Tandem beside keepalived + HAProxy in the same lab; FAU
 	go build -o bin/bench-failover ./test/bench/failover
 	bin/bench-failover -tandem bin/tandem $(if $(FAULT),-fault $(FAULT)) $(if $(RUNS),-runs $(RUNS)) $(if $(FRESH),-fresh)
 
-bench-proxy: build ## the forwarding beside HAProxy: CPU per request, throughput, ratios
-	go run ./test/bench/proxy
+bench-proxy: build ## the forwarding beside HAProxy, nginx and Caddy: CPU per request, rates, ratios; ROW=keepalive,h2 ROUNDS=5 FRESH=1
+	go build -o bin/bench-proxy ./test/bench/proxy
+	bin/bench-proxy $(if $(ROW),-row $(ROW)) $(if $(ROUNDS),-rounds $(ROUNDS)) $(if $(FRESH),-fresh)
 
 bench-unplug: build ## a backend's plug is pulled under load, behind Tandem and behind HAProxy: failed requests, and until when; RUNS=5
 	@which haproxy >/dev/null || ls /usr/sbin/haproxy >/dev/null || { apt-get update -qq && apt-get install -y -qq haproxy; }

@@ -96,7 +96,7 @@ func (c *Conn) take(f http2.Frame) error {
 	for c.out.Len() > maxControl && !c.broken {
 		c.drained.Wait() // who does not read our answers gets no more questions answered
 	}
-	err := error(errOver)
+	err := errOver
 	if !c.broken {
 		if err = c.pay(f); err == nil {
 			after, err = c.act(f)

@@ -48,12 +48,12 @@ func (g *Gate) Passage(hops []Hop) error {
 		return fmt.Errorf("open netfilter: %w", err)
 	}
 	p := passage{c: c, t: fresh(c, g.table, nftables.TableFamilyNetdev)}
-	if _, err := p.add(p.nodes(), nil); err != nil {
+	if err := p.add(p.nodes()); err != nil {
 		return err
 	}
 	for _, l := range layouts() {
 		for _, s := range []*nftables.Set{p.moved(l), p.own(l)} {
-			if _, err := p.add(s, nil); err != nil {
+			if err := p.add(s); err != nil {
 				return err
 			}
 		}
@@ -156,12 +156,12 @@ func (p passage) macs(id uint32, name string, key nftables.SetDatatype) *nftable
 	return &nftables.Set{Table: p.t, ID: id, Name: name, KeyType: key, DataType: nftables.TypeEtherAddr, IsMap: true, HasTimeout: true, Timeout: young}
 }
 
-func (p passage) add(s *nftables.Set, elems []nftables.SetElement) (*nftables.Set, error) {
+func (p passage) add(s *nftables.Set) error {
 	s.KeyByteOrder = binaryutil.BigEndian
-	if err := p.c.AddSet(s, elems); err != nil {
-		return nil, fmt.Errorf("set %s: %w", s.Name, err)
+	if err := p.c.AddSet(s, nil); err != nil {
+		return fmt.Errorf("set %s: %w", s.Name, err)
 	}
-	return s, nil
+	return nil
 }
 
 // fill replaces what is in a set.
@@ -186,8 +186,7 @@ func (p passage) known(l layout) error {
 	}
 	s := l.here()
 	s.Table, s.KeyType, s.Concatenation, s.Dynamic, s.HasTimeout, s.Timeout, s.Size = p.t, key, true, true, true, young, crowd
-	_, err = p.add(s, nil)
-	return err
+	return p.add(s)
 }
 
 // hop adds the chains of a link: one that sees every packet and looks only whether its address is passed on, and one for those.

@@ -3,13 +3,14 @@ package main
 import (
 	"bytes"
 	"context"
-	_ "embed"
+	"embed"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -17,11 +18,8 @@ import (
 	"time"
 )
 
-//go:embed haproxy.cfg
-var haproxyConfig string
-
-//go:embed nginx.conf
-var nginxConfig string
+//go:embed *.conf *.cfg
+var configurations embed.FS
 
 // The cores, by number: one for the proxy, one for load and backends.
 const (
@@ -29,23 +27,33 @@ const (
 	loadCore  = "1"
 )
 
-// peer is one proxy under measurement.
+// peer is one proxy under measurement, and its ports.
 type peer struct {
-	name      string
-	pid       int
-	http, tcp int // ports
+	name                  string
+	pid                   int
+	http, https, tcp, udp int
 }
 
-// bench is what runs during the whole measurement.
+// bench is what runs while a row is measured.
 type bench struct {
-	dir      string
-	children []*exec.Cmd
-	peers    []peer
+	dir         string
+	web, source int // ports of the backends
+	children    []*exec.Cmd
+	peers       []peer
 }
 
 // prepare starts the backends and the proxies.
-func prepare(ctx context.Context, profile string, stock bool) (*bench, error) {
-	if err := need(ctx, "haproxy", "nginx", "wrk", "taskset"); err != nil {
+func prepare(ctx context.Context, profile string, systems []string) (*bench, error) {
+	if err := need(ctx, "haproxy", "nginx", "caddy", "wrk", "taskset", "h2load"); err != nil {
+		return nil, err
+	}
+	// A limit that is set is inherited, one that the runtime has raised is not.
+	var files syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
+		return nil, err
+	}
+	files.Cur = files.Max
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
 		return nil, err
 	}
 	dir, err := os.MkdirTemp("", "bench-proxy-")
@@ -53,66 +61,86 @@ func prepare(ctx context.Context, profile string, stock bool) (*bench, error) {
 		return nil, err
 	}
 	b := &bench{dir: dir}
-	if err := b.start(ctx, profile, stock); err != nil {
+	if err := b.start(ctx, profile, systems); err != nil {
 		b.clean()
 		return nil, err
 	}
 	return b, nil
 }
 
-func (b *bench) start(ctx context.Context, profile string, stock bool) error {
-	p, err := freePorts(ctx, 7)
+func (b *bench) start(ctx context.Context, profile string, systems []string) error {
+	p, err := freePorts(ctx, 2)
 	if err != nil {
 		return err
 	}
-	web, source := p[0], p[1]
+	b.web, b.source = p[0], p[1]
 	// nginx drops its privileges and must still reach the file.
-	if err := errors.Join(os.Chmod(b.dir, 0o755), os.Mkdir(filepath.Join(b.dir, "files"), 0o755),
+	if err := errors.Join(os.Chmod(b.dir, 0o755), os.Mkdir(filepath.Join(b.dir, "files"), 0o755), certify(b.dir),
 		os.WriteFile(filepath.Join(b.dir, "files", "1m"), bytes.Repeat([]byte("0123456789abcde\n"), 1<<16), 0o644)); err != nil {
-		return err
-	}
-	values := map[string]any{
-		"Dir": b.dir, "Web": web, "Source": source, "HTTP": p[2], "TCP": p[3], "Kilobyte": strings.Repeat("x", 1024),
-	}
-	nginx, err := b.write("nginx.conf", nginxConfig, values)
-	if err != nil {
-		return err
-	}
-	haproxy, err := b.write("haproxy.cfg", haproxyConfig, values)
-	if err != nil {
 		return err
 	}
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	if _, err := b.child(ctx, loadCore, web, "nginx", "-c", nginx); err != nil {
-		return err
-	}
-	if _, err := b.child(ctx, loadCore, source, self, "-role", "source", "-ports", strconv.Itoa(source)); err != nil {
-		return err
-	}
-	ours := fmt.Sprintf("%d,%d,%d,%d", p[4], web, p[5], source)
-	args := []string{"-role", "tandem", "-ports", ours}
-	if profile != "" {
-		args = append(args, "-profile", profile)
-	}
-	tandem, err := b.child(ctx, proxyCore, p[4], self, args...)
+	backend, err := b.write("backend.conf", map[string]any{"Dir": b.dir, "Web": b.web, "Kilobyte": strings.Repeat("x", 1024)})
 	if err != nil {
 		return err
 	}
-	other, err := b.child(ctx, proxyCore, p[2], "haproxy", "-db", "-f", haproxy)
+	if _, err := b.child(ctx, loadCore, b.web, "nginx", "-c", backend); err != nil {
+		return err
+	}
+	if _, err := b.child(ctx, loadCore, b.source, self, "-role", "source", "-ports", strconv.Itoa(b.source)); err != nil {
+		return err
+	}
+	for _, name := range systems {
+		if err := b.launch(ctx, self, name, profile); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// launch starts a proxy.
+func (b *bench) launch(ctx context.Context, self, name, profile string) error {
+	p, err := freePorts(ctx, 4)
 	if err != nil {
 		return err
 	}
-	b.peers = []peer{{"tandem", tandem, p[4], p[5]}, {"haproxy", other, p[2], p[3]}}
-	if stock {
-		pid, err := b.child(ctx, proxyCore, p[6], self, "-role", "stock", "-ports", fmt.Sprintf("%d,%d", p[6], web))
+	s := peer{name: name, http: p[0], https: p[1], tcp: p[2], udp: p[3]}
+	values := map[string]any{"Dir": b.dir, "Web": b.web, "Source": b.source, "HTTP": s.http, "HTTPS": s.https, "TCP": s.tcp, "UDP": s.udp}
+	var command []string
+	switch name {
+	case "tandem":
+		command = []string{self, "-role", "tandem", "-files", b.dir, "-profile", profile, "-ports",
+			fmt.Sprintf("%d,%d,%d,%d,%d,%d", b.web, b.source, s.http, s.https, s.tcp, s.udp)}
+	case "stock":
+		command = []string{self, "-role", "stock", "-ports", fmt.Sprintf("%d,%d", s.http, b.web)}
+	case "haproxy":
+		path, err := b.write("haproxy.cfg", values)
 		if err != nil {
 			return err
 		}
-		b.peers = append(b.peers, peer{"net/http", pid, p[6], 0})
+		command = []string{"haproxy", "-db", "-f", path}
+	case "nginx":
+		path, err := b.write("nginx.conf", values)
+		if err != nil {
+			return err
+		}
+		command = []string{"nginx", "-p", "/usr/share/nginx", "-c", path}
+	case "caddy":
+		path, err := b.write("caddy.conf", values)
+		if err != nil {
+			return err
+		}
+		command = []string{"caddy", "run", "--adapter", "caddyfile", "--config", path}
+	default:
+		return fmt.Errorf("no system is called %q", name)
 	}
+	if s.pid, err = b.child(ctx, proxyCore, s.http, command[0], command[1:]...); err != nil {
+		return err
+	}
+	b.peers = append(b.peers, s)
 	return nil
 }
 
@@ -127,7 +155,10 @@ func need(ctx context.Context, programs ...string) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	install := append([]string{"install", "-y", "-qq", "--no-install-recommends"}, missing...)
+	install := append([]string{"install", "-y", "-qq", "--no-install-recommends", "libnginx-mod-stream"}, missing...)
+	if i := slices.Index(install, "h2load"); i >= 0 {
+		install[i] = "nghttp2-client"
+	}
 	if os.Getuid() != 0 {
 		return fmt.Errorf("%s missing: run `sudo apt-get %s`, then again", strings.Join(missing, ", "), strings.Join(install, " "))
 	}
@@ -141,9 +172,9 @@ func need(ctx context.Context, programs ...string) error {
 	return nil
 }
 
-// write fills in a template.
-func (b *bench) write(name, text string, values any) (string, error) {
-	t, err := template.New(name).Parse(text)
+// write fills in a configuration.
+func (b *bench) write(name string, values any) (string, error) {
+	t, err := template.ParseFS(configurations, name)
 	if err != nil {
 		return "", err
 	}
@@ -161,6 +192,7 @@ func (b *bench) child(ctx context.Context, core string, port int, name string, a
 	// clean ends it, in order, not ctx.
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), "taskset", append([]string{"-c", core, name}, args...)...)
 	cmd.Stderr = os.Stderr
+	cmd.Env = append(os.Environ(), "HOME="+b.dir, "XDG_DATA_HOME="+b.dir, "XDG_CONFIG_HOME="+b.dir)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	if err := cmd.Start(); err != nil {
 		return 0, err

@@ -11,19 +11,21 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"path/filepath"
 	"runtime/pprof"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/tandem-lb/tandem/proxy"
+	"github.com/tandem-lb/tandem/proxy/certs"
 	"github.com/tandem-lb/tandem/proxy/pool"
 )
 
-// serveTandem is the proxy under measurement. ports are those of its http listener, the web backend, its tcp
-// listener and the source.
-func serveTandem(ctx context.Context, ports, profile string) error {
+// serveTandem is the proxy under measurement. ports are those of the web backend and the source, and of its http, https, tcp and udp listeners.
+func serveTandem(ctx context.Context, ports, files, profile string) error {
 	if profile != "" {
 		f, err := os.Create(profile)
 		if err != nil {
@@ -43,18 +45,22 @@ func serveTandem(ctx context.Context, ports, profile string) error {
 		}
 		addrs = append(addrs, a)
 	}
-	if len(addrs) != 4 {
-		return fmt.Errorf("four ports are needed, got %q", ports)
+	if len(addrs) != 6 {
+		return fmt.Errorf("six ports are needed, got %q", ports)
 	}
 	pools := pool.NewSet([]pool.Config{
-		{Name: "web", Backends: []pool.BackendConfig{{Name: "b1", Address: addrs[1]}}},
-		{Name: "source", Backends: []pool.BackendConfig{{Name: "s1", Address: addrs[3]}}},
+		{Name: "web", Backends: []pool.BackendConfig{{Name: "b1", Address: addrs[0]}}},
+		{Name: "source", Backends: []pool.BackendConfig{{Name: "s1", Address: addrs[1]}}},
 	})
 	p, err := proxy.New(proxy.Config{
 		Drain: time.Second,
 		Listeners: []proxy.ListenerConfig{
-			{Name: "web", Bind: addrs[0], Protocol: proxy.HTTP, Pool: "web"},
-			{Name: "stream", Bind: addrs[2], Protocol: proxy.TCP, Pool: "source"},
+			{Name: "web", Bind: addrs[2], Protocol: proxy.HTTP, Pool: "web"},
+			{Name: "secure", Bind: addrs[3], Protocol: proxy.HTTP, Pool: "web", TLS: &proxy.TLS{Certificates: []certs.Files{
+				{Cert: filepath.Join(files, "cert.pem"), Key: filepath.Join(files, "key.pem")},
+			}}},
+			{Name: "stream", Bind: addrs[4], Protocol: proxy.TCP, Pool: "source"},
+			{Name: "datagrams", Bind: addrs[5], Protocol: proxy.UDP, Pool: "source"},
 		},
 	}, pools, hclog.New(&hclog.LoggerOptions{Level: hclog.Warn, Output: os.Stderr}))
 	if err != nil {
@@ -85,13 +91,26 @@ func serveStock(ctx context.Context, ports string) error {
 	return nil
 }
 
-// serveSource is the backend of streams: it sends without end, or sends back what it gets.
+// serveSource is the backend of streams: it sends without end, or sends back what it gets; datagrams it sends back.
 func serveSource(ctx context.Context, port string) error {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:"+port)
 	if err != nil {
 		return err
 	}
-	context.AfterFunc(ctx, func() { l.Close() })
+	to := l.Addr().(*net.TCPAddr)
+	u, err := net.ListenUDP("udp4", &net.UDPAddr{IP: to.IP, Port: to.Port})
+	if err != nil {
+		return err
+	}
+	_ = u.SetReadBuffer(4 << 20)
+	context.AfterFunc(ctx, func() { l.Close(); u.Close() })
+	var echoing sync.WaitGroup
+	echoing.Go(func() {
+		if err := echo(u); err != nil {
+			fmt.Fprintln(os.Stderr, "echo:", err)
+		}
+	})
+	defer echoing.Wait()
 	for {
 		c, err := l.Accept()
 		if errors.Is(err, net.ErrClosed) {

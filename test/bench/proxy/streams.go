@@ -16,72 +16,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sample is one measurement: what a unit of work cost the proxy, and how many a second there were.
-type sample struct{ cost, rate float64 }
-
-// work is something that a proxy is given to do. do returns how many units were done.
-type work struct {
-	name               string
-	costUnit, rateUnit string
-	costGoal, rateGoal string
-	per                float64 // units to a unit of cost
-	tcp                bool    // it goes through the tcp listener
-	do                 func(ctx context.Context, p peer, burst time.Duration) (float64, error)
-}
-
-func works() []work {
-	const us = 1e-6
-	return []work{
-		{"keepalive", "us CPU/request", "requests/s", "<= 1.2", ">= 0.9", us, false, wrk("/1k", 64)},
-		{"close", "us CPU/request", "requests/s", "", ">= 1.2", us, false, wrk("/1k", 64, "-H", "Connection: close")},
-		{"body", "ms CPU/MiB", "MiB/s", "<= 0.7", ">= 1.5", 1e-3, false, wrk("/1m", 8)},
-		{"bulk", "CPU-s/GB", "MB/s", "<= 0.8", ">= 1.1", 1000, true, bulk},
-		{"message", "us CPU/message", "messages/s", "<= 1.2", "", us, true, messages},
-	}
-}
-
-// patiently measures once more when a measurement fails: on a busy machine wrk gives up on some connection now and then.
-func (b *bench) patiently(ctx context.Context, p peer, w work, burst time.Duration) (sample, error) {
-	for attempt := 1; ; attempt++ {
-		s, err := b.measure(ctx, p, w, burst)
-		if err == nil || attempt == 3 || ctx.Err() != nil {
-			return s, err
-		}
-		fmt.Fprintf(os.Stderr, "%s through %s, once more: %v\n", w.name, p.name, err)
-	}
-}
-
-// measure has p do w for burst.
-func (b *bench) measure(ctx context.Context, p peer, w work, burst time.Duration) (sample, error) {
-	before, err := cpu(p.pid)
-	if err != nil {
-		return sample{}, err
-	}
-	began := time.Now()
-	units, err := w.do(ctx, p, burst)
-	if err != nil {
-		return sample{}, err
-	}
-	took := time.Since(began)
-	after, err := cpu(p.pid)
-	if err != nil {
-		return sample{}, err
-	}
-	if units == 0 {
-		return sample{}, fmt.Errorf("nothing was done")
-	}
-	cost := (after - before).Seconds() / units
-	return sample{cost: cost / unitOf(w), rate: units / took.Seconds()}, nil
-}
-
-// unitOf is the cost that is printed as 1: so many seconds for one unit of work.
-func unitOf(w work) float64 {
-	if w.per >= 1 {
-		return 1 / w.per // bulk counts MB and is printed per GB
-	}
-	return w.per
-}
-
 // cpu is the time that a process has spent on the CPU, all threads, user and system.
 func cpu(pid int) (time.Duration, error) {
 	b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
@@ -100,7 +34,7 @@ func cpu(pid int) (time.Duration, error) {
 }
 
 // wrk loads a path over so many connections.
-func wrk(path string, connections int, args ...string) func(context.Context, peer, time.Duration) (float64, error) {
+func wrk(path string, connections int, args ...string) load {
 	total := regexp.MustCompile(`(\d+) requests in`)
 	bad := regexp.MustCompile(`Non-2xx or 3xx responses: \d+|Socket errors: .*`)
 	return func(ctx context.Context, p peer, burst time.Duration) (float64, error) {
