@@ -80,16 +80,23 @@ func (l *loop) pave(now time.Time) {
 	l.jobs <- job{do: pave, hops: hops}
 }
 
-// passed takes the result of a job that prepared, began or ended a passage. Without one, what was open at the old leader is reset: no reason not to hold.
+// passed takes the result of a job that prepared, began or ended a passage. Without one, what was open at the old leader is reset: no reason not to hold, and
+// none to say that the wish is not the fact.
 func (l *loop) passed(d done) {
-	err := d.passErr
-	if d.do != add {
-		err = d.err
+	err := d.err
+	if d.do == add {
+		if len(d.hops) == 0 {
+			return
+		}
+		err = d.passErr
 	}
-	if err != nil {
-		l.paved = nil // once more, when there is time
+	if err == nil {
+		l.passErr = ""
+		return
 	}
-	if l.fail("pass connections on", err) {
+	l.paved = nil // once more, when there is time
+	if l.passErr != err.Error() {
 		l.k.log.Warn("could not pass the old leader's connections on", "err", err)
 	}
+	l.passErr = err.Error()
 }

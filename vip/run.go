@@ -55,6 +55,7 @@ type loop struct {
 	passing string    // the node that connections are passed on to
 	paved   []int     // the links by which that can be, by index; nil: none
 	paveAt  time.Time // not before
+	passErr string    // why not, as told
 
 	schedule    announce.Schedule
 	reason      string
